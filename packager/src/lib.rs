@@ -8,6 +8,7 @@ pub mod codec;
 mod error;
 mod fourcc;
 pub mod index;
+pub mod plan;
 pub mod presentation;
 mod time;
 pub mod track;

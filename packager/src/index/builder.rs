@@ -1,0 +1,258 @@
+//! Builds a track's index while its samples are read, once each, in decode order.
+//!
+//! The builder says which bytes of the source the next sample has; whoever owns the file reads
+//! them. From each sample it learns the subsample layout, how its codec lets a viewer enter, what
+//! captions it carries and what it will take in MPEG-TS.
+
+use std::ops::Range;
+
+use super::sidecar::{BlockPlace, MediaIdentity, append_block, write_sidecar};
+use super::track_index::{IFrameEntry, SegmentEntry, SegmentSamples, TrackFacts, TrackIndex};
+use crate::PackageError;
+use crate::codec::{RandomAccess, SampleScanner};
+use crate::plan::{CutList, segment_boundaries};
+use crate::track::{Sample, SampleTable, TrackInfo, TrackKind};
+use crate::ts::TrackSizer;
+
+/// Trick play shows at most one picture for each of so many milliseconds of content.
+const IFRAME_SPACING_MS: u64 = 1_000;
+
+/// A box of a fragmented source that goes out again in front of a segment.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct TrackEvent {
+    /// Index of the sample in front of which it stood.
+    pub before_sample: usize,
+    /// The box with its header.
+    pub bytes: Vec<u8>,
+}
+
+/// Turns a track's samples into its index.
+pub struct IndexBuilder {
+    table: SampleTable,
+    ranges: Vec<Range<usize>>,
+    events: Vec<TrackEvent>,
+    scanner: SampleScanner,
+    /// `None` for codecs that MPEG-TS does not carry.
+    sizer: Option<TrackSizer>,
+    index: TrackIndex,
+    next_sample: usize,
+    segment: SegmentSamples,
+    blocks: Vec<u8>,
+    ts_packets: u64,
+}
+
+impl IndexBuilder {
+    /// Plans the segments of a track along `cuts`.
+    ///
+    /// # Errors
+    /// [`PackageError::IncompatibleRenditions`] when the track can't be cut there.
+    pub fn new(
+        name: &str,
+        info: TrackInfo,
+        table: SampleTable,
+        events: Vec<TrackEvent>,
+        cuts: &CutList,
+    ) -> Result<Self, PackageError> {
+        let ranges = segment_boundaries(name, &info, &table, cuts)?;
+        let facts = TrackFacts {
+            sample_count: u32::try_from(table.len()).map_err(|_| PackageError::LimitExceeded {
+                what: "samples in a track",
+                max: u64::from(u32::MAX),
+            })?,
+            frame_rate: frame_rate(&info, &table),
+            ..TrackFacts::default()
+        };
+        Ok(Self {
+            scanner: SampleScanner::new(&info),
+            sizer: TrackSizer::new(&info),
+            index: TrackIndex {
+                facts,
+                segments: Vec::with_capacity(ranges.len()),
+                iframes: Vec::new(),
+                end_time: table.end_time(),
+                info,
+            },
+            ranges,
+            events,
+            table,
+            next_sample: 0,
+            segment: SegmentSamples::default(),
+            blocks: Vec::new(),
+            ts_packets: 0,
+        })
+    }
+
+    /// The sample whose bytes [`Self::handle_sample`] wants next; `None` when all were read.
+    pub fn next_sample(&self) -> Option<&Sample> {
+        self.table.samples.get(self.next_sample)
+    }
+
+    /// Takes the bytes of the next sample.
+    ///
+    /// # Errors
+    /// [`PackageError::InvalidSample`] names the sample that its codec's rules refuse.
+    pub fn handle_sample(&mut self, bytes: &[u8]) -> Result<(), PackageError> {
+        let Some(&sample) = self.table.samples.get(self.next_sample) else {
+            return Ok(());
+        };
+        self.open_segments();
+        self.scan(&sample, bytes)?;
+        self.segment.samples.push(sample);
+        self.next_sample += 1;
+        if self.ranges.get(self.index.segments.len()).is_some_and(|r| r.end == self.next_sample) {
+            self.close_segment();
+        }
+        Ok(())
+    }
+
+    /// Samples read so far, of how many.
+    pub fn progress(&self) -> (usize, usize) {
+        (self.next_sample, self.table.len())
+    }
+
+    /// The finished index and its sidecar with the blocks in it.
+    pub fn finish(mut self, media: MediaIdentity) -> (TrackIndex, Vec<u8>) {
+        while self.index.segments.len() < self.ranges.len() {
+            self.close_segment();
+        }
+        self.measure_bitrates();
+        let sidecar = write_sidecar(&self.index, media, BlockPlace::Sidecar, &self.blocks);
+        (self.index, sidecar)
+    }
+
+    /// Closes segments that have no samples, so that the open one holds the next sample.
+    fn open_segments(&mut self) {
+        while self
+            .ranges
+            .get(self.index.segments.len())
+            .is_some_and(|range| range.end <= self.next_sample)
+        {
+            self.close_segment();
+        }
+    }
+
+    fn scan(&mut self, sample: &Sample, bytes: &[u8]) -> Result<(), PackageError> {
+        let invalid = |reason| PackageError::InvalidSample {
+            track: self.index.info.source_track_id,
+            sample: self.next_sample as u32 + 1,
+            reason,
+        };
+        let layout = &mut self.segment.layout;
+        let facts = self.scanner.scan(bytes, sample.description_index, layout).map_err(invalid)?;
+        if let Some(sizer) = &mut self.sizer {
+            sizer.push(sample, bytes).map_err(invalid)?;
+        }
+        let starts_segment = self.segment.samples.is_empty();
+        self.index.facts.open_gop |= starts_segment && facts.random_access == RandomAccess::Open;
+        self.index.facts.cea608_channels |= facts.cea608_channels;
+        self.index.facts.cea708_services |= facts.cea708_services;
+        self.offer_iframe(sample);
+        Ok(())
+    }
+
+    fn offer_iframe(&mut self, sample: &Sample) {
+        if self.index.info.kind() != TrackKind::Video || !sample.is_sync {
+            return;
+        }
+        let time = sample.presentation_time();
+        let spacing = u64::from(self.index.timescale().get()) * IFRAME_SPACING_MS / 1_000;
+        // Half a spacing of grace keeps 1.001 s GOPs from losing every other picture.
+        let due = |last: &IFrameEntry| time >= last.time + spacing - spacing / 8;
+        if self.index.iframes.last().is_none_or(due) {
+            self.index.iframes.push(IFrameEntry {
+                sample: self.next_sample as u32,
+                size_bytes: sample.size_bytes,
+                offset_bytes: sample.offset_bytes,
+                time,
+            });
+        }
+    }
+
+    fn close_segment(&mut self) {
+        let mut segment = std::mem::take(&mut self.segment);
+        let range = self.ranges[self.index.segments.len()].clone();
+        for event in &self.events {
+            if range.contains(&event.before_sample) {
+                segment.events.extend_from_slice(&event.bytes);
+            }
+        }
+        let size = self.sizer.as_mut().map(TrackSizer::finish_segment).unwrap_or_default();
+        let samples = &segment.samples;
+        let subsamples = (0..samples.len()).map(|index| segment.layout.sample(index).len());
+        let mut entry = SegmentEntry {
+            decode_time: samples.first().map_or_else(
+                || self.table.samples.get(range.start).map_or(self.index.end_time, start),
+                start,
+            ),
+            media_bytes: samples.iter().map(|sample| u64::from(sample.size_bytes)).sum(),
+            first_sample: range.start as u32,
+            sample_count: samples.len() as u32,
+            subsample_count: subsamples.sum::<usize>() as u32,
+            event_bytes: segment.events.len() as u32,
+            ts_packets: size.packets,
+            ts_pes: size.pes,
+            ts_packets_before: self.ts_packets,
+            ..SegmentEntry::default()
+        };
+        if !segment.samples.is_empty() {
+            append_block(&mut entry, &segment, &mut self.blocks);
+        }
+        self.ts_packets += u64::from(size.packets);
+        self.index.segments.push(entry);
+    }
+
+    fn measure_bitrates(&mut self) {
+        let timescale = u128::from(self.index.timescale().get());
+        let bits_per_second = |bytes: u64, ticks: u64| {
+            let bits = u128::from(bytes) * 8 * timescale;
+            u64::try_from(bits.checked_div(u128::from(ticks)).unwrap_or(0)).unwrap_or(u64::MAX)
+        };
+        let total: u64 = self.index.segments.iter().map(|segment| segment.media_bytes).sum();
+        let ticks = self.index.end_time.saturating_sub(self.table.start_time());
+        self.index.facts.average_bitrate = bits_per_second(total, ticks);
+        self.index.facts.peak_bitrate = (0..self.index.segments.len())
+            .map(|at| {
+                bits_per_second(self.index.segments[at].media_bytes, self.index.segment_duration(at))
+            })
+            .max()
+            .unwrap_or(0);
+    }
+}
+
+fn start(sample: &Sample) -> u64 {
+    sample.decode_time
+}
+
+/// Frames per second as a reduced fraction. Constant where nine in ten durations agree, so that a
+/// stretched last frame doesn't turn 25 into 24.98; else the mean.
+fn frame_rate(info: &TrackInfo, table: &SampleTable) -> (u32, u32) {
+    let mut durations: Vec<u32> =
+        table.samples.iter().map(|sample| sample.duration_ticks).filter(|&ticks| ticks > 1).collect();
+    if durations.is_empty() {
+        return (0, 1);
+    }
+    let middle = durations.len() / 2;
+    let (_, &mut median, _) = durations.select_nth_unstable(middle);
+    let agreeing = durations.iter().filter(|&&ticks| ticks.abs_diff(median) <= 1).count();
+    let total: u64 = durations.iter().map(|&ticks| u64::from(ticks)).sum();
+    let constant = agreeing * 10 >= durations.len() * 9;
+    let exact = durations.iter().filter(|&&ticks| ticks == median).count() * 10 >= durations.len() * 9;
+    let (frames, ticks) = if constant && exact {
+        (1, u64::from(median))
+    } else {
+        (durations.len() as u64, total)
+    };
+    reduce(u128::from(info.timescale.get()) * u128::from(frames), u128::from(ticks))
+}
+
+fn reduce(numerator: u128, denominator: u128) -> (u32, u32) {
+    let (mut a, mut b) = (numerator, denominator);
+    while b != 0 {
+        (a, b) = (b, a % b);
+    }
+    let (mut numerator, mut denominator) = (numerator / a.max(1), denominator / a.max(1));
+    while numerator.max(denominator) > u128::from(u32::MAX) {
+        (numerator, denominator) = (numerator / 2, (denominator / 2).max(1));
+    }
+    (numerator as u32, denominator as u32)
+}

@@ -1,0 +1,5 @@
+//! Where segments begin.
+
+mod cut_list;
+
+pub use cut_list::{CutList, SyncTimes, plan_cuts, segment_boundaries};
