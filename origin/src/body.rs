@@ -1,0 +1,72 @@
+//! Response bodies: nothing, one chunk, or a stream that produces as fast as the client takes.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::{Buf, Bytes};
+use futures_core::Stream;
+use http_body::{Body, Frame, SizeHint};
+
+use crate::OriginError;
+use crate::chunk::Chunk;
+
+/// Chunks in order; an error ends the response early, which the client sees as a broken transfer.
+pub type ChunkStream = Pin<Box<dyn Stream<Item = Result<Chunk, OriginError>> + Send>>;
+
+/// A body whose length is known before its first byte.
+pub struct MediaBody {
+    source: BodySource,
+    remaining_bytes: u64,
+}
+
+enum BodySource {
+    Whole(Chunk),
+    Stream(ChunkStream),
+}
+
+impl MediaBody {
+    pub fn empty() -> Self {
+        Self::whole(Bytes::new())
+    }
+
+    pub fn whole(bytes: impl Into<Bytes>) -> Self {
+        let chunk = Chunk::from(bytes.into());
+        Self { remaining_bytes: chunk.remaining() as u64, source: BodySource::Whole(chunk) }
+    }
+
+    /// A stream that will yield exactly `len_bytes`.
+    pub fn stream(stream: ChunkStream, len_bytes: u64) -> Self {
+        Self { source: BodySource::Stream(stream), remaining_bytes: len_bytes }
+    }
+}
+
+impl Body for MediaBody {
+    type Data = Chunk;
+    type Error = OriginError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Chunk>, OriginError>>> {
+        let chunk = match &mut self.source {
+            BodySource::Whole(chunk) if chunk.has_remaining() => std::mem::take(chunk),
+            BodySource::Whole(_) => return Poll::Ready(None),
+            BodySource::Stream(stream) => match stream.as_mut().poll_next(context) {
+                Poll::Ready(Some(Ok(chunk))) => chunk,
+                Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(error))),
+                Poll::Ready(None) => return Poll::Ready(None),
+                Poll::Pending => return Poll::Pending,
+            },
+        };
+        self.remaining_bytes = self.remaining_bytes.saturating_sub(chunk.remaining() as u64);
+        Poll::Ready(Some(Ok(Frame::data(chunk))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.remaining_bytes == 0
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.remaining_bytes)
+    }
+}
