@@ -5,7 +5,9 @@
 
 use std::ops::Range;
 
-use crate::index::TrackIndex;
+use crate::index::{IFrameEntry, SegmentEntry, TrackIndex};
+use crate::track::TrackKind;
+use crate::{MediaTime, Timescale};
 
 /// A title, or the part of one that a viewer asked for.
 #[derive(Clone, Debug)]
@@ -33,6 +35,56 @@ pub struct PresentedTrack<'a> {
     pub is_default: bool,
     /// Accessibility: described video for the blind, captions for the deaf, easy language.
     pub accessibility: &'a [Accessibility],
+}
+
+impl Presentation<'_> {
+    /// The earliest instant presented: where clipping begins, else where the title does.
+    pub fn start_time(&self) -> MediaTime {
+        let starts = self.presented().map(|track| track.start_time());
+        starts.min().unwrap_or(Timescale::MILLIS.ticks(0))
+    }
+
+    /// Where the last video or audio segment presented ends; text counts only when alone.
+    pub fn end_time(&self) -> MediaTime {
+        let is_text = |track: &&PresentedTrack<'_>| track.index.info.kind() == TrackKind::Text;
+        let media = self.presented().filter(|track| !is_text(track));
+        let end = media.map(|track| track.end_time()).max();
+        end.or_else(|| self.presented().map(|track| track.end_time()).max())
+            .unwrap_or(Timescale::MILLIS.ticks(0))
+    }
+
+    fn presented(&self) -> impl Iterator<Item = &PresentedTrack<'_>> {
+        self.tracks.iter().filter(|track| !track.entries().is_empty())
+    }
+}
+
+impl PresentedTrack<'_> {
+    /// The segments presented, as the table has them; empty when the range lies outside of it.
+    pub fn entries(&self) -> &[SegmentEntry] {
+        self.index.segments.get(self.segments.clone()).unwrap_or_default()
+    }
+
+    /// Number of the first segment presented, counted from 1 over the whole track.
+    pub fn first_number(&self) -> u64 {
+        self.segments.start as u64 + 1
+    }
+
+    pub fn start_time(&self) -> MediaTime {
+        self.index.timescale().ticks(self.index.segment_start(self.segments.start))
+    }
+
+    pub fn end_time(&self) -> MediaTime {
+        self.index.timescale().ticks(self.index.segment_start(self.segments.end))
+    }
+
+    /// The I-frames inside the segments presented, and the number of the first (from 1).
+    pub fn iframes(&self) -> (u64, &[IFrameEntry]) {
+        let all = &self.index.iframes;
+        let (start, end) = (self.start_time().ticks, self.end_time().ticks);
+        let first = all.partition_point(|frame| frame.time < start);
+        let last = all.partition_point(|frame| frame.time < end).max(first);
+        (first as u64 + 1, &all[first..last])
+    }
 }
 
 /// The directory a track's segments lie in, which tokens may limit.
@@ -67,6 +119,16 @@ impl TrackClass {
             Self::Text => "text",
             Self::Image => "image",
         }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Audio, Self::Sd, Self::Hd, Self::Uhd, Self::Text, Self::Image]
+            .into_iter()
+            .find(|class| class.as_str() == text)
+    }
+
+    pub fn is_video(self) -> bool {
+        matches!(self, Self::Sd | Self::Hd | Self::Uhd)
     }
 }
 
