@@ -1,5 +1,7 @@
 //! What can go wrong at the origin, whose fault it is, and what a client is told.
 
+use std::sync::Arc;
+
 use http::StatusCode;
 use packager::PackageError;
 use platform::objects::ObjectError;
@@ -47,6 +49,10 @@ pub enum OriginError {
 
     #[error("{reason}")]
     Refused { reason: String },
+
+    /// An error that several requests waited for.
+    #[error(transparent)]
+    Shared(Arc<OriginError>),
 }
 
 impl OriginError {
@@ -66,6 +72,7 @@ impl OriginError {
                 (StatusCode::UNPROCESSABLE_ENTITY, "unreadable_media")
             }
             Self::Io { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
+            Self::Shared(error) => error.status(),
         }
     }
 }

@@ -1,0 +1,199 @@
+//! The titles of an object store, and the ones kept warm.
+//!
+//! A warm title holds its document, the resident part of each track's index and open readers; a
+//! request then reads one block of an index and the samples it sends. The cache is bounded by the
+//! bytes that its entries hold, and a title is looked at again a few seconds after it was last
+//! found unchanged.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use moka::future::Cache;
+use platform::objects::{ObjectError, ObjectStore};
+
+use crate::OriginError;
+use crate::asset::{AssetDocument, AssetId};
+use crate::loaded::LoadedAsset;
+
+/// `asset.json` of a title with a million cuts is below this.
+pub const DOCUMENT_BYTES_MAX: u64 = 64 << 20;
+/// How long a title is trusted to be unchanged.
+const RECHECK_AFTER: Duration = Duration::from_secs(2);
+
+/// All titles of one object store.
+#[derive(Clone)]
+pub struct Library {
+    store: ObjectStore,
+    warm: Cache<WarmKey, Arc<WarmAsset>>,
+    started: Instant,
+}
+
+/// A title at its current generation, or at an earlier one that is still served.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+struct WarmKey {
+    asset: AssetId,
+    generation: Option<String>,
+}
+
+struct WarmAsset {
+    asset: Arc<LoadedAsset>,
+    /// Version of the document that was loaded.
+    version: String,
+    /// Milliseconds since the library was opened at which it was last found current.
+    checked_ms: AtomicU64,
+}
+
+impl Library {
+    /// `index_bytes_max` bounds what warm titles hold in memory.
+    pub fn new(store: ObjectStore, index_bytes_max: u64) -> Self {
+        let warm = Cache::builder()
+            .weigher(|_: &WarmKey, warm: &Arc<WarmAsset>| {
+                u32::try_from(warm.asset.resident_bytes()).unwrap_or(u32::MAX)
+            })
+            .max_capacity(index_bytes_max)
+            .build();
+        Self { store, warm, started: Instant::now() }
+    }
+
+    pub fn store(&self) -> &ObjectStore {
+        &self.store
+    }
+
+    /// The title as it is now.
+    ///
+    /// # Errors
+    /// [`OriginError::UnknownAsset`], or what its files are wrong with.
+    pub async fn asset(&self, id: &AssetId) -> Result<Arc<LoadedAsset>, OriginError> {
+        self.warm_asset(&WarmKey { asset: id.clone(), generation: None }).await
+    }
+
+    /// An earlier generation of a title, as long as it is kept.
+    pub async fn retired(
+        &self,
+        id: &AssetId,
+        generation: &str,
+    ) -> Result<Arc<LoadedAsset>, OriginError> {
+        let generation = Some(generation.to_owned());
+        self.warm_asset(&WarmKey { asset: id.clone(), generation }).await
+    }
+
+    /// Documents of all titles, by identifier.
+    pub async fn documents(&self) -> Result<Vec<AssetDocument>, OriginError> {
+        let mut documents = Vec::new();
+        for key in self.store.list("assets/").await? {
+            let Some(id) = asset_of_document_key(&key) else {
+                continue;
+            };
+            match self.document(&id).await {
+                Ok(document) => documents.push(document),
+                // A title that is being removed, or that is damaged, hides no other.
+                Err(error) => tracing::warn!(asset = %id, %error, "title is not listed"),
+            }
+        }
+        documents.sort_by(|left, right| left.id.cmp(&right.id));
+        Ok(documents)
+    }
+
+    /// The current document of a title, read from the store.
+    pub async fn document(&self, id: &AssetId) -> Result<AssetDocument, OriginError> {
+        let bytes = match self.store.get(&id.key("asset.json"), DOCUMENT_BYTES_MAX).await {
+            Err(ObjectError::NotFound { .. }) => {
+                return Err(OriginError::UnknownAsset { asset: id.clone() });
+            }
+            result => result?,
+        };
+        AssetDocument::parse(id, &bytes)
+    }
+
+    /// Forgets what is warm of a title, after it was replaced or removed.
+    pub async fn forget(&self, id: &AssetId) {
+        self.warm.invalidate(&WarmKey { asset: id.clone(), generation: None }).await;
+    }
+
+    async fn warm_asset(&self, key: &WarmKey) -> Result<Arc<LoadedAsset>, OriginError> {
+        if let Some(warm) = self.warm.get(key).await {
+            if self.is_current(key, &warm).await? {
+                return Ok(warm.asset.clone());
+            }
+            self.warm.invalidate(key).await;
+        }
+        let loaded = self.warm.try_get_with_by_ref(key, self.load(key)).await;
+        loaded.map(|warm| warm.asset.clone()).map_err(OriginError::Shared)
+    }
+
+    /// Whether the document is still the one that was loaded. One request in
+    /// [`RECHECK_AFTER`] asks the store, the others go on with what they have.
+    async fn is_current(&self, key: &WarmKey, warm: &WarmAsset) -> Result<bool, OriginError> {
+        let now_ms = self.now_ms();
+        let checked_ms = warm.checked_ms.load(Ordering::Relaxed);
+        if now_ms.saturating_sub(checked_ms) < RECHECK_AFTER.as_millis() as u64 {
+            return Ok(true);
+        }
+        let claimed = warm.checked_ms.compare_exchange(
+            checked_ms,
+            now_ms,
+            Ordering::Relaxed,
+            Ordering::Relaxed,
+        );
+        if claimed.is_err() {
+            return Ok(true);
+        }
+        match self.store.head(&key.document_key()).await {
+            Ok(meta) => Ok(meta.version == warm.version),
+            Err(ObjectError::NotFound { .. }) => Ok(false),
+            Err(error) => {
+                // A store that is away for a moment doesn't make warm titles wrong.
+                tracing::warn!(asset = %key.asset, %error, "could not look at a title again");
+                Ok(true)
+            }
+        }
+    }
+
+    async fn load(&self, key: &WarmKey) -> Result<Arc<WarmAsset>, OriginError> {
+        let document_key = key.document_key();
+        let (bytes, meta) =
+            match self.store.get_with_meta(&document_key, DOCUMENT_BYTES_MAX).await {
+                Err(ObjectError::NotFound { .. }) => {
+                    return Err(OriginError::UnknownAsset { asset: key.asset.clone() });
+                }
+                result => result?,
+            };
+        let document = AssetDocument::parse(&key.asset, &bytes)?;
+        let asset = Arc::new(LoadedAsset::open(&self.store, document).await?);
+        let checked_ms = AtomicU64::new(self.now_ms());
+        Ok(Arc::new(WarmAsset { asset, version: meta.version, checked_ms }))
+    }
+
+    fn now_ms(&self) -> u64 {
+        self.started.elapsed().as_millis() as u64
+    }
+}
+
+impl WarmKey {
+    fn document_key(&self) -> String {
+        match &self.generation {
+            None => self.asset.key("asset.json"),
+            Some(generation) => self.asset.key(&format!("{generation}/asset.json")),
+        }
+    }
+}
+
+/// The title whose current document a key names.
+fn asset_of_document_key(key: &str) -> Option<AssetId> {
+    let id = key.strip_prefix("assets/")?.strip_suffix("/asset.json")?;
+    AssetId::new(id).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_current_documents_name_a_title() {
+        let id = |key| asset_of_document_key(key).map(|id| id.to_string());
+        assert_eq!(id("assets/movie/asset.json").as_deref(), Some("movie"));
+        assert_eq!(id("assets/movie/g1/asset.json"), None);
+        assert_eq!(id("assets/movie/g1/v1.idx"), None);
+    }
+}

@@ -1,0 +1,284 @@
+//! A warm title: its document, the resident part of each index, and open readers.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use packager::index::{
+    BlockPlace, HEADER_BYTES, SegmentEntry, SegmentSamples, Sidecar, SidecarHeader, TrackFacts,
+    TrackIndex, segment_samples,
+};
+use packager::plan::CutList;
+use packager::presentation::{Accessibility, PresentedImages, PresentedTrack, Presentation};
+use packager::text::{CueTrack, vtt_segment_len};
+use packager::track::{MediaParams, TextCodec, TextParams, TrackInfo};
+use packager::{PackageError, Timescale};
+use platform::objects::{ObjectReader, ObjectStore};
+
+use crate::OriginError;
+use crate::asset::{AssetDocument, TrackDocument};
+
+/// First read of a sidecar: enough for the head and table of a short title.
+const FIRST_READ_BYTES: u64 = 64 << 10;
+/// Largest text file that is kept as cues in memory.
+const TEXT_BYTES_MAX: u64 = 32 << 20;
+
+/// A title that requests are answered from.
+pub struct LoadedAsset {
+    pub document: AssetDocument,
+    /// In the order of the document.
+    pub tracks: Vec<Arc<LoadedTrack>>,
+    accessibility: Vec<Vec<Accessibility>>,
+}
+
+/// A track that requests are answered from.
+pub struct LoadedTrack {
+    pub document: TrackDocument,
+    pub index: TrackIndex,
+    pub content: TrackContent,
+}
+
+/// Where a track's media comes from.
+pub enum TrackContent {
+    /// Samples in a media object, with their blocks in the sidecar or between them.
+    Samples { media: Arc<ObjectReader>, sidecar: Arc<ObjectReader>, block_place: BlockPlace },
+    /// Cues in memory.
+    Cues(CueTrack),
+}
+
+impl LoadedAsset {
+    /// Reads the indexes of a title and opens its files.
+    ///
+    /// # Errors
+    /// [`OriginError::CorruptAsset`] when a file is missing or does not fit the document, and
+    /// [`OriginError::SourceChanged`] when the media is not what was indexed.
+    pub async fn open(store: &ObjectStore, document: AssetDocument) -> Result<Self, OriginError> {
+        let mut readers = Readers { store, document: &document, open: HashMap::new() };
+        let mut tracks = Vec::with_capacity(document.tracks.len());
+        for track in &document.tracks {
+            tracks.push(Arc::new(open_track(&mut readers, track).await?));
+        }
+        let accessibility = document.tracks.iter().map(|track| {
+            track.accessibility.iter().map(|&name| Accessibility::from(name)).collect()
+        });
+        Ok(Self { tracks, accessibility: accessibility.collect(), document })
+    }
+
+    pub fn track(&self, name: &str) -> Option<&Arc<LoadedTrack>> {
+        self.tracks.iter().find(|track| track.document.name == name)
+    }
+
+    /// Everything that the title has, for manifests to be written from.
+    pub fn presentation(&self) -> Presentation<'_> {
+        let tracks = self.tracks.iter().zip(&self.accessibility);
+        let tracks = tracks.map(|(track, accessibility)| PresentedTrack {
+            index: &track.index,
+            name: &track.document.name,
+            class: track.document.class.into(),
+            revision: &track.document.revision,
+            segments: 0..track.index.segments.len(),
+            label: &track.document.label,
+            role: track.document.role.into(),
+            is_default: track.document.is_default,
+            accessibility,
+        });
+        let images = self.document.images.iter().map(|images| PresentedImages {
+            name: &images.name,
+            revision: &images.revision,
+            tile_width: images.tile_width,
+            tile_height: images.tile_height,
+            columns: images.columns,
+            rows: images.rows,
+            tile_duration_ms: images.tile_duration_ms,
+            tile_count: images.tile_count,
+            extension: &images.extension,
+            file_bytes_max: images.file_bytes_max,
+        });
+        Presentation { tracks: tracks.collect(), images: images.collect() }
+    }
+
+    /// Bytes that the title holds in memory, about.
+    pub fn resident_bytes(&self) -> u64 {
+        let tracks: usize = self.tracks.iter().map(|track| track.resident_bytes()).sum();
+        (tracks + self.document.cut_list.cuts.len() * size_of::<u64>() + 4_096) as u64
+    }
+}
+
+impl LoadedTrack {
+    /// The segment with a number counted from 1; segments without samples don't exist.
+    pub fn segment(&self, number: u64) -> Option<(usize, &SegmentEntry)> {
+        let index = usize::try_from(number.checked_sub(1)?).ok()?;
+        let entry = self.index.segments.get(index)?;
+        (entry.sample_count > 0).then_some((index, entry))
+    }
+
+    /// Reads the samples of one segment from the index.
+    pub async fn segment_samples(
+        &self,
+        entry: &SegmentEntry,
+    ) -> Result<SegmentSamples, OriginError> {
+        let TrackContent::Samples { media, sidecar, block_place } = &self.content else {
+            return Ok(SegmentSamples::default());
+        };
+        let reader = match block_place {
+            BlockPlace::Sidecar => sidecar,
+            BlockPlace::Media => media,
+        };
+        let start = entry.block_offset_bytes;
+        let mut block = Vec::with_capacity(entry.block_len_bytes as usize);
+        reader.read_into(start..start + u64::from(entry.block_len_bytes), &mut block).await?;
+        Ok(segment_samples(entry, &block)?)
+    }
+
+    fn resident_bytes(&self) -> usize {
+        let cues = match &self.content {
+            TrackContent::Samples { .. } => 0,
+            TrackContent::Cues(track) => {
+                track.cues.iter().map(|cue| cue.payload.len() + 96).sum::<usize>()
+            }
+        };
+        self.index.segments.len() * size_of::<SegmentEntry>()
+            + self.index.iframes.len() * size_of::<packager::index::IFrameEntry>()
+            + self.index.info.sample_entries.iter().map(Vec::len).sum::<usize>()
+            + cues
+            + 1_024
+    }
+}
+
+/// Opens each file of a title once, however many tracks lie in it.
+struct Readers<'a> {
+    store: &'a ObjectStore,
+    document: &'a AssetDocument,
+    open: HashMap<String, Arc<ObjectReader>>,
+}
+
+impl Readers<'_> {
+    async fn open(&mut self, file: &str) -> Result<Arc<ObjectReader>, OriginError> {
+        if let Some(reader) = self.open.get(file) {
+            return Ok(reader.clone());
+        }
+        let reader = Arc::new(self.store.open(&self.document.key(file)).await?);
+        self.open.insert(file.to_owned(), reader.clone());
+        Ok(reader)
+    }
+}
+
+async fn open_track(
+    readers: &mut Readers<'_>,
+    track: &TrackDocument,
+) -> Result<LoadedTrack, OriginError> {
+    let corrupt = |error: PackageError| OriginError::CorruptAsset {
+        asset: readers.document.id.clone(),
+        reason: format!("{}: {error}", track.index_file),
+    };
+    if track.index_file.is_empty() {
+        return open_cues(readers, track).await;
+    }
+    let document = readers.document;
+    let sidecar_reader = readers.open(&track.index_file).await?;
+    let resident = read_resident(&sidecar_reader).await?;
+    let sidecar = Sidecar::parse(&resident).map_err(corrupt)?;
+    let media = readers.open(&track.media_file).await?;
+    if media.len_bytes() != sidecar.media.len_bytes {
+        return Err(OriginError::SourceChanged {
+            asset: document.id.clone(),
+            reason: format!(
+                "`{}` has {} bytes, its index knows {}",
+                track.media_file,
+                media.len_bytes(),
+                sidecar.media.len_bytes
+            ),
+        });
+    }
+    let mut index = sidecar.index;
+    index.info.language.clone_from(&track.language);
+    let content = TrackContent::Samples {
+        media,
+        sidecar: sidecar_reader,
+        block_place: sidecar.block_place,
+    };
+    Ok(LoadedTrack { document: track.clone(), index, content })
+}
+
+/// Header, head and table of a sidecar, in one read for short titles and two for long ones.
+async fn read_resident(reader: &ObjectReader) -> Result<Vec<u8>, OriginError> {
+    let len = reader.len_bytes();
+    let mut bytes = Vec::new();
+    reader.read_into(0..len.min(FIRST_READ_BYTES), &mut bytes).await?;
+    if bytes.len() < HEADER_BYTES {
+        return Ok(bytes);
+    }
+    let Ok(header) = SidecarHeader::parse(&bytes) else {
+        return Ok(bytes);
+    };
+    let wanted = header.resident_bytes().min(len);
+    if wanted > bytes.len() as u64 {
+        reader.read_into(bytes.len() as u64..wanted, &mut bytes).await?;
+    }
+    bytes.truncate(wanted as usize);
+    Ok(bytes)
+}
+
+async fn open_cues(
+    readers: &mut Readers<'_>,
+    track: &TrackDocument,
+) -> Result<LoadedTrack, OriginError> {
+    let document = readers.document;
+    let bytes = readers.store.get(&document.key(&track.media_file), TEXT_BYTES_MAX).await?;
+    let cues = CueTrack::load(&bytes).map_err(|error| OriginError::CorruptAsset {
+        asset: document.id.clone(),
+        reason: format!("{}: {error}", track.media_file),
+    })?;
+    let index = cue_index(track, &cues, &document.cut_list, document.duration_ms);
+    Ok(LoadedTrack { document: track.clone(), index, content: TrackContent::Cues(cues) })
+}
+
+/// A table for a track of cues: one segment a cut, in milliseconds.
+fn cue_index(
+    track: &TrackDocument,
+    cues: &CueTrack,
+    cuts: &CutList,
+    duration_ms: u64,
+) -> TrackIndex {
+    let start_ms = |index: usize| {
+        let cut = cuts.cut(index).and_then(|cut| cut.rescale_round(Timescale::MILLIS));
+        cut.map_or(duration_ms, |cut| cut.ticks.min(duration_ms))
+    };
+    let segments: Vec<SegmentEntry> = (0..cuts.len())
+        .map(|index| {
+            let (start, end) = (start_ms(index), start_ms(index + 1));
+            SegmentEntry {
+                decode_time: start,
+                media_bytes: vtt_segment_len(cues, start, end),
+                sample_count: u32::from(end > start),
+                ..SegmentEntry::default()
+            }
+        })
+        .collect();
+    let bytes: u64 = segments.iter().map(|segment| segment.media_bytes).sum();
+    let bitrate = |bytes: u64, ms: u64| (bytes * 8_000).checked_div(ms).unwrap_or(0);
+    let peak = (0..segments.len())
+        .map(|index| bitrate(segments[index].media_bytes, start_ms(index + 1) - start_ms(index)));
+    TrackIndex {
+        facts: TrackFacts {
+            sample_count: u32::try_from(cues.cues.len()).unwrap_or(u32::MAX),
+            average_bitrate: bitrate(bytes, duration_ms),
+            peak_bitrate: peak.max().unwrap_or(0),
+            ..TrackFacts::default()
+        },
+        info: TrackInfo {
+            source_track_id: 0,
+            timescale: Timescale::MILLIS,
+            language: track.language.clone(),
+            name: track.label.clone(),
+            display_matrix: None,
+            sample_entries: Vec::new(),
+            media: MediaParams::Text(TextParams {
+                codec: TextCodec::WebVtt,
+                rfc6381: "wvtt".to_owned(),
+            }),
+        },
+        iframes: Vec::new(),
+        end_time: duration_ms,
+        segments,
+    }
+}
