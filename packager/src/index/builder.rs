@@ -12,7 +12,7 @@ use crate::PackageError;
 use crate::codec::{RandomAccess, SampleScanner};
 use crate::plan::{CutList, segment_boundaries};
 use crate::track::{Sample, SampleTable, TrackInfo, TrackKind};
-use crate::ts::TrackSizer;
+use crate::ts::{TrackSizer, reorder_ticks};
 
 /// Trick play shows at most one picture for each of so many milliseconds of content.
 const IFRAME_SPACING_MS: u64 = 1_000;
@@ -60,11 +60,12 @@ impl IndexBuilder {
                 max: u64::from(u32::MAX),
             })?,
             frame_rate: frame_rate(&info, &table),
+            reorder_ticks: reorder_ticks(&table.samples),
             ..TrackFacts::default()
         };
         Ok(Self {
             scanner: SampleScanner::new(&info),
-            sizer: TrackSizer::new(&info),
+            sizer: TrackSizer::new(&info, facts.reorder_ticks),
             index: TrackIndex {
                 facts,
                 segments: Vec::with_capacity(ranges.len()),
@@ -116,6 +117,10 @@ impl IndexBuilder {
             self.close_segment();
         }
         self.measure_bitrates();
+        self.index.facts.fits_ts = self.sizer.is_some();
+        if self.sizer.is_none() {
+            self.forget_ts_sizes();
+        }
         let sidecar = write_sidecar(&self.index, media, BlockPlace::Sidecar, &self.blocks);
         (self.index, sidecar)
     }
@@ -139,8 +144,9 @@ impl IndexBuilder {
         };
         let layout = &mut self.segment.layout;
         let facts = self.scanner.scan(bytes, sample.description_index, layout).map_err(invalid)?;
-        if let Some(sizer) = &mut self.sizer {
-            sizer.push(sample, bytes).map_err(invalid)?;
+        // What a transport stream refuses, CMAF may still carry.
+        if self.sizer.as_mut().is_some_and(|sizer| sizer.push(sample, bytes).is_err()) {
+            self.sizer = None;
         }
         let starts_segment = self.segment.samples.is_empty();
         self.index.facts.open_gop |= starts_segment && facts.random_access == RandomAccess::Open;
@@ -164,6 +170,7 @@ impl IndexBuilder {
                 size_bytes: sample.size_bytes,
                 offset_bytes: sample.offset_bytes,
                 time,
+                description_index: sample.description_index,
             });
         }
     }
@@ -190,7 +197,7 @@ impl IndexBuilder {
             subsample_count: subsamples.sum::<usize>() as u32,
             event_bytes: segment.events.len() as u32,
             ts_packets: size.packets,
-            ts_pes: size.pes,
+            ts_clock_packets: size.clock_packets,
             ts_packets_before: self.ts_packets,
             ..SegmentEntry::default()
         };
@@ -199,6 +206,14 @@ impl IndexBuilder {
         }
         self.ts_packets += u64::from(size.packets);
         self.index.segments.push(entry);
+    }
+
+    fn forget_ts_sizes(&mut self) {
+        for segment in &mut self.index.segments {
+            segment.ts_packets = 0;
+            segment.ts_clock_packets = 0;
+            segment.ts_packets_before = 0;
+        }
     }
 
     fn measure_bitrates(&mut self) {

@@ -245,7 +245,7 @@ fn write_table(index: &TrackIndex, block_place: BlockPlace) -> Vec<u8> {
             entry.subsample_count,
             entry.event_bytes,
             entry.ts_packets,
-            entry.ts_pes,
+            entry.ts_clock_packets,
             entry.block_len_bytes,
         ] {
             put_varint(&mut out, u64::from(value));
@@ -262,6 +262,7 @@ fn write_table(index: &TrackIndex, block_place: BlockPlace) -> Vec<u8> {
         put_varint(&mut out, u64::from(iframe.size_bytes));
         put_varint(&mut out, iframe.time - previous.time);
         put_varint(&mut out, iframe.offset_bytes.wrapping_sub(previous.offset_bytes));
+        put_varint(&mut out, u64::from(iframe.description_index));
         previous = *iframe;
     }
     out
@@ -269,7 +270,7 @@ fn write_table(index: &TrackIndex, block_place: BlockPlace) -> Vec<u8> {
 
 /// Bytes that the shortest row of a segment takes.
 const SEGMENT_ROW_BYTES_MIN: usize = 8;
-const IFRAME_ROW_BYTES_MIN: usize = 4;
+const IFRAME_ROW_BYTES_MIN: usize = 5;
 
 fn read_segments(
     reader: &mut WireReader<'_>,
@@ -303,7 +304,7 @@ fn read_segments(
             subsample_count: reader.u32()?,
             event_bytes: reader.u32()?,
             ts_packets: reader.u32()?,
-            ts_pes: reader.u32()?,
+            ts_clock_packets: reader.u32()?,
             block_len_bytes: reader.u32()?,
             media_bytes: reader.varint()?,
             block_offset_bytes: block_end,
@@ -331,10 +332,12 @@ fn read_iframes(
         let size_bytes = reader.u32()?;
         let time = iframe.time.checked_add(reader.varint()?);
         let offset_bytes = iframe.offset_bytes.wrapping_add(reader.varint()?);
-        let (Some(sample), Some(time)) = (sample, time) else {
-            return Err(reader.error("samples or time overflow"));
+        let description_index = u16::try_from(reader.varint()?).ok();
+        let (Some(sample), Some(time), Some(description_index)) = (sample, time, description_index)
+        else {
+            return Err(reader.error("samples, time or descriptions overflow"));
         };
-        iframe = IFrameEntry { sample, size_bytes, offset_bytes, time };
+        iframe = IFrameEntry { sample, size_bytes, offset_bytes, time, description_index };
         iframes.push(iframe);
     }
     Ok(iframes)

@@ -35,8 +35,8 @@ pub struct SegmentEntry {
     pub event_bytes: u32,
     /// 188-byte packets that carry the track's PES in MPEG-TS; 0 when it can't be carried.
     pub ts_packets: u32,
-    /// PES packets among them.
-    pub ts_pes: u32,
+    /// Packets that carry the clock alone, which not every multiplex needs.
+    pub ts_clock_packets: u32,
     /// Sum of `ts_packets` over all earlier segments: continuity counters go on from there.
     pub ts_packets_before: u64,
     /// Where the segment's block lies in the sidecar.
@@ -53,6 +53,8 @@ pub struct IFrameEntry {
     pub offset_bytes: u64,
     /// Presentation time in ticks.
     pub time: u64,
+    /// Sample entry that describes it, counted from 0.
+    pub description_index: u16,
 }
 
 /// What reading every sample told about a track.
@@ -67,6 +69,11 @@ pub struct TrackFacts {
     pub cea608_channels: u8,
     /// Bit `n` set: CEA-708 service `n+1` was seen (bits 0 to 5).
     pub cea708_services: u8,
+    /// Ticks by which the earliest picture comes before its own decode time, as negative
+    /// composition offsets have it: MPEG-TS moves all decode times back by it.
+    pub reorder_ticks: u32,
+    /// Every sample can be carried in MPEG-TS.
+    pub fits_ts: bool,
     /// Bits per second over the whole track.
     pub average_bitrate: u64,
     /// Bits per second of the segment that has most.
