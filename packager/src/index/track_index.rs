@@ -104,6 +104,13 @@ impl TrackIndex {
         self.segment_start(index + 1).saturating_sub(self.segment_start(index))
     }
 
+    /// Ticks that I-frame `index` (from 0) is shown for: up to the next one, or the track's end.
+    pub fn iframe_duration(&self, index: usize) -> u64 {
+        let time = |index: usize| self.iframes.get(index).map(|iframe| iframe.time);
+        let end = time(index + 1).unwrap_or(self.end_time);
+        end.saturating_sub(time(index).unwrap_or(end))
+    }
+
     pub fn duration(&self) -> MediaTime {
         self.timescale().ticks(self.end_time)
     }
