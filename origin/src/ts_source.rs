@@ -1,0 +1,209 @@
+//! MPEG-TS segments as byte sources: muxed from the samples while the client takes them.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use packager::index::SegmentEntry;
+use packager::ts::{
+    Batch, BatchLimits, MuxTrack, SegmentMuxer, TrackSize, segment_len_bytes, write_iframe_segment,
+};
+use platform::objects::ObjectReader;
+
+use crate::OriginError;
+use crate::asset::AssetId;
+use crate::body::ChunkStream;
+use crate::chunk::Chunk;
+use crate::entity::Source;
+use crate::loaded::{LoadedTrack, TrackContent};
+
+/// Media muxed at a time: source and output of one batch stay in the second-level cache, and a
+/// client that stops reading keeps no more than this waiting.
+const BATCH: BatchLimits = BatchLimits { bytes: 64 << 10, gap_bytes: 4 << 10 };
+
+/// A segment of one track, or of video and audio multiplexed.
+#[derive(Clone)]
+pub struct TsSegment {
+    pub asset: AssetId,
+    pub video: Option<Arc<LoadedTrack>>,
+    pub audio: Option<Arc<LoadedTrack>>,
+    /// From 0.
+    pub index: usize,
+}
+
+impl TsSegment {
+    fn entry(track: Option<&Arc<LoadedTrack>>, index: usize) -> Option<&SegmentEntry> {
+        track?.index.segments.get(index).filter(|entry| entry.sample_count > 0)
+    }
+
+    fn size(track: Option<&Arc<LoadedTrack>>, index: usize) -> Option<TrackSize> {
+        let entry = Self::entry(track, index)?;
+        Some(TrackSize { packets: entry.ts_packets, clock_packets: entry.ts_clock_packets })
+    }
+
+    async fn muxer(&self) -> Result<(SegmentMuxer, Readers), OriginError> {
+        let video = self.side(self.video.as_ref()).await?;
+        let audio = self.side(self.audio.as_ref()).await?;
+        let readers = Readers::new(video.as_ref(), audio.as_ref());
+        let mux = |side: &Option<Side>, source| {
+            side.as_ref().map(|side| MuxTrack {
+                info: &side.track.index.info,
+                samples: &side.samples,
+                source,
+                packets_before: side.packets_before,
+                reorder_ticks: side.track.index.facts.reorder_ticks,
+            })
+        };
+        let number = self.index as u64 + 1;
+        let (video, audio) = (mux(&video, 0), mux(&audio, readers.audio_source));
+        let muxer = SegmentMuxer::new(video, audio, number).map_err(|reason| self.damaged(reason))?;
+        Ok((muxer, readers))
+    }
+
+    async fn side(&self, track: Option<&Arc<LoadedTrack>>) -> Result<Option<Side>, OriginError> {
+        let (Some(track), Some(entry)) = (track, Self::entry(track, self.index)) else {
+            return Ok(None);
+        };
+        let samples = track.segment_samples(entry).await?.samples;
+        let packets_before = entry.ts_packets_before;
+        Ok(Some(Side { track: track.clone(), samples, packets_before }))
+    }
+
+    fn damaged(&self, reason: &str) -> OriginError {
+        OriginError::CorruptAsset {
+            asset: self.asset.clone(),
+            reason: format!("segment {}: {reason}", self.index + 1),
+        }
+    }
+}
+
+/// One track's part of a segment.
+struct Side {
+    track: Arc<LoadedTrack>,
+    samples: Vec<packager::track::Sample>,
+    packets_before: u64,
+}
+
+/// The files that a segment's media lies in: one when both tracks share it.
+struct Readers {
+    readers: Vec<Arc<ObjectReader>>,
+    audio_source: u32,
+}
+
+impl Readers {
+    fn new(video: Option<&Side>, audio: Option<&Side>) -> Self {
+        let media = |side: Option<&Side>| match &side?.track.content {
+            TrackContent::Samples { media, .. } => Some(media.clone()),
+            TrackContent::Cues(_) => None,
+        };
+        let mut readers: Vec<_> = media(video).into_iter().collect();
+        let mut audio_source = 0;
+        if let Some(audio) = media(audio)
+            && !readers.first().is_some_and(|video| Arc::ptr_eq(video, &audio))
+        {
+            audio_source = readers.len() as u32;
+            readers.push(audio);
+        }
+        Self { readers, audio_source }
+    }
+
+    /// Reads the ranges of a batch into `buffer`, one behind the other.
+    async fn read(&self, batch: &Batch, buffer: &mut Vec<u8>) -> Result<(), OriginError> {
+        buffer.clear();
+        for range in batch.ranges() {
+            let Some(reader) = self.readers.get(range.source as usize) else {
+                continue;
+            };
+            reader.read_into(range.bytes.clone(), buffer).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Source for TsSegment {
+    fn len_bytes(&self) -> u64 {
+        let video = Self::size(self.video.as_ref(), self.index);
+        segment_len_bytes(video, Self::size(self.audio.as_ref(), self.index))
+    }
+
+    fn stream(self: Box<Self>, range: Range<u64>) -> ChunkStream {
+        Box::pin(async_stream::try_stream! {
+            let (mut muxer, readers) = self.muxer().await?;
+            let mut media = Vec::new();
+            let mut at = 0;
+            while let Some(batch) = muxer.next_batch(BATCH) {
+                readers.read(&batch, &mut media).await?;
+                let mut out = Vec::new();
+                muxer
+                    .write_batch(&batch, &split(&batch, &media), &mut out)
+                    .map_err(|reason| self.damaged(reason))?;
+                let bytes = clip(out.into(), &mut at, &range);
+                if !bytes.is_empty() {
+                    yield Chunk::from(bytes);
+                }
+                if at >= range.end {
+                    break;
+                }
+            }
+        })
+    }
+
+    fn again(&self) -> Box<dyn Source> {
+        Box::new(self.clone())
+    }
+}
+
+/// The bytes of each range of a batch, which lie one behind the other in `media`.
+fn split<'a>(batch: &Batch, mut media: &'a [u8]) -> Vec<&'a [u8]> {
+    let lens = batch.ranges().iter().map(|range| (range.bytes.end - range.bytes.start) as usize);
+    lens.map(|len| {
+        let (bytes, rest) = media.split_at(len.min(media.len()));
+        media = rest;
+        bytes
+    })
+    .collect()
+}
+
+/// The part of `bytes`, which start at `at` of the whole, that lies in `range`.
+fn clip(bytes: Bytes, at: &mut u64, range: &Range<u64>) -> Bytes {
+    let start = *at;
+    let len = bytes.len() as u64;
+    *at += len;
+    let from = range.start.saturating_sub(start).min(len);
+    let to = range.end.saturating_sub(start).min(len);
+    bytes.slice(from as usize..to.max(from) as usize)
+}
+
+/// Reads a sync sample and writes it as a segment of its own.
+pub async fn ts_iframe(track: &LoadedTrack, index: usize) -> Result<Option<Bytes>, OriginError> {
+    let (Some(entry), TrackContent::Samples { media, .. }) =
+        (track.index.iframes.get(index), &track.content)
+    else {
+        return Ok(None);
+    };
+    let duration = u32::try_from(track.index.iframe_duration(index)).unwrap_or(u32::MAX);
+    let sample = packager::fmp4::iframe_sample(entry, duration, entry.description_index);
+    let mut payload = Vec::with_capacity(entry.size_bytes as usize);
+    let end = entry.offset_bytes + u64::from(entry.size_bytes);
+    media.read_into(entry.offset_bytes..end, &mut payload).await?;
+    let mut out = Vec::new();
+    let reorder_ticks = track.index.facts.reorder_ticks;
+    write_iframe_segment(&track.index.info, reorder_ticks, &sample, &payload, &mut out)
+        .map_err(|reason| OriginError::NotFound { reason: reason.to_owned() })?;
+    Ok(Some(out.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clipping_follows_the_position_in_the_whole() {
+        let mut at = 0;
+        let whole = Bytes::from_static(b"abcdefghij");
+        assert_eq!(clip(whole.slice(0..4), &mut at, &(2..7)), "cd");
+        assert_eq!(clip(whole.slice(4..8), &mut at, &(2..7)), "efg");
+        assert_eq!(clip(whole.slice(8..10), &mut at, &(2..7)), "");
+        assert_eq!(at, 10);
+    }
+}
