@@ -6,10 +6,12 @@
 
 pub mod codec;
 mod error;
+pub mod fmp4;
 mod fourcc;
 pub mod index;
 pub mod plan;
 pub mod presentation;
+pub mod text;
 mod time;
 pub mod track;
 pub mod uri;

@@ -1,0 +1,4 @@
+//! Timed text.
+
+mod cue;
+pub use cue::Cue;
