@@ -1,0 +1,145 @@
+//! Ingest: files in, a title out.
+//!
+//! ```text
+//! prepare   headers, tables, side files; plan the cuts        nothing written yet
+//! copy      sources into the generation's directory           reflink where the disk can
+//! scan      every sample once: index, checks, digest
+//! publish   indexes, text, pictures, and last asset.json      one atomic put makes it a title
+//! ```
+//!
+//! A failure before the last step removes what was written, and a crash leaves a directory that no
+//! document names.
+
+mod inputs;
+mod movie;
+mod prepare;
+mod publish;
+mod report;
+mod scan;
+mod tracks;
+
+use std::path::PathBuf;
+
+use packager::MediaTime;
+use packager::index::{IndexBuilder, MediaIdentity, TrackEvent, TrackIndex};
+use packager::text::SampleTextReader;
+use serde::Serialize;
+
+pub use self::movie::read_movie_file;
+pub use self::prepare::{Prepared, prepare};
+pub use self::publish::{IngestOptions, ingest};
+pub use self::report::{IngestReport, TrackReport};
+pub use self::tracks::{ChosenTrack, LeftOut};
+
+use self::prepare::becomes_cues;
+use self::scan::{CueSink, TrackSink, scan_source};
+use crate::OriginError;
+
+/// How far an ingest has come.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+pub struct Progress {
+    pub phase: Phase,
+    pub done_bytes: u64,
+    pub total_bytes: u64,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    Copy,
+    Read,
+    Publish,
+}
+
+/// A source that was read to its end.
+pub struct ScannedSource {
+    pub digest: String,
+    pub len_bytes: u64,
+}
+
+/// A track that was read to its end.
+pub enum ScannedTrack {
+    Indexed { track: ChosenTrack, index: Box<TrackIndex>, sidecar: Vec<u8> },
+    Cues { track: ChosenTrack, cues: packager::text::CueTrack },
+}
+
+impl ScannedTrack {
+    pub fn track(&self) -> &ChosenTrack {
+        match self {
+            Self::Indexed { track, .. } | Self::Cues { track, .. } => track,
+        }
+    }
+}
+
+/// Reads every sample of the chosen tracks. `paths` are the movies, where they are to be read
+/// from; `progress` gets bytes read so far over all of them.
+///
+/// # Errors
+/// The sample that is wrong, or the track that can't be cut where the others are.
+pub fn scan(
+    prepared: &mut Prepared,
+    paths: &[PathBuf],
+    progress: &mut dyn FnMut(u64),
+) -> Result<(Vec<ScannedSource>, Vec<ScannedTrack>), OriginError> {
+    let mut sources = Vec::with_capacity(paths.len());
+    let mut scanned: Vec<(usize, ScannedTrack)> = Vec::new();
+    let mut read_bytes = 0;
+    let tracks = std::mem::take(&mut prepared.tracks);
+    let mut by_source: Vec<Vec<(usize, ChosenTrack)>> = paths.iter().map(|_| Vec::new()).collect();
+    for (position, track) in tracks.into_iter().enumerate() {
+        by_source[track.source].push((position, track));
+    }
+    for (path, mut tracks) in paths.iter().zip(by_source) {
+        let mut sinks = Vec::with_capacity(tracks.len());
+        for (_, track) in &mut tracks {
+            sinks.push(sink(track, prepared)?);
+        }
+        let (digest, len_bytes) =
+            scan_source(path, &mut sinks, &mut |at| progress(read_bytes + at))?;
+        read_bytes += len_bytes;
+        let mut short_digest = [0; 16];
+        short_digest.copy_from_slice(&digest.as_bytes()[..16]);
+        let media = MediaIdentity { len_bytes, digest: short_digest };
+        for ((position, track), sink) in tracks.into_iter().zip(sinks) {
+            let track = match sink {
+                TrackSink::Index(builder) => {
+                    let (index, sidecar) = builder.finish(media);
+                    ScannedTrack::Indexed { track, index: Box::new(index), sidecar }
+                }
+                TrackSink::Cues(sink) => ScannedTrack::Cues { track, cues: sink.finish() },
+            };
+            scanned.push((position, track));
+        }
+        sources.push(ScannedSource { digest: digest.to_hex().to_string(), len_bytes });
+    }
+    scanned.sort_by_key(|(position, _)| *position);
+    Ok((sources, scanned.into_iter().map(|(_, track)| track).collect()))
+}
+
+/// Takes the sample table out of `track` and makes what its samples go into.
+fn sink(track: &mut ChosenTrack, prepared: &Prepared) -> Result<TrackSink, OriginError> {
+    let table = std::mem::take(&mut track.track.table);
+    let info = &track.track.info;
+    if becomes_cues(track) {
+        let entry = info.sample_entries.first().map_or(&[][..], Vec::as_slice);
+        let reader = SampleTextReader::new(info.source_track_id, info.timescale, entry)?;
+        return Ok(TrackSink::Cues(CueSink::new(reader, table)));
+    }
+    let events = std::mem::take(&mut track.track.events).into_iter().map(|event| TrackEvent {
+        before_sample: event.first_sample as usize,
+        bytes: event.bytes,
+    });
+    let builder = IndexBuilder::new(
+        &track.name,
+        info.clone(),
+        table,
+        events.collect(),
+        &prepared.cut_list,
+    )?;
+    Ok(TrackSink::Index(Box::new(builder)))
+}
+
+/// The segment length that cuts are planned for.
+pub fn target_duration(seconds: u32) -> MediaTime {
+    packager::Timescale::MILLIS.ticks(u64::from(seconds.clamp(1, 60)) * 1_000)
+}
