@@ -1,5 +1,23 @@
 //! Codecs: what a sample entry says, and what the samples themselves tell.
 
+mod aac;
+mod ac3;
+mod ac4;
+mod audio;
+mod av1;
+mod avc;
+mod bits;
+mod boxes;
+mod color;
+mod dolby_vision;
+mod esds;
+mod hevc;
+mod nal;
+mod other_audio;
 mod sample_entry;
+mod text;
+mod video;
+mod vp9;
 
+pub use nal::nal_units;
 pub use sample_entry::describe;

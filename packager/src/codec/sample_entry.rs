@@ -1,64 +1,120 @@
 //! Sample entries (ISO/IEC 14496-12 8.5.2): the door through which a codec is known.
 
-use crate::track::{AudioCodec, AudioParams, MediaParams, VideoCodec, VideoParams, VideoRange};
+use super::boxes::{Child, children};
+use super::{audio, text, video};
+use crate::track::MediaParams;
 use crate::{FourCc, PackageError};
-
-/// Bytes before the fields of VisualSampleEntry: box header, reserved, data_reference_index.
-const VISUAL_SIZE_AT: usize = 8 + 8 + 16;
-const AUDIO_CHANNELS_AT: usize = 8 + 8 + 8;
 
 /// Describes the track that a sample entry box belongs to.
 ///
 /// `handler` is the `hdlr` type (`vide`, `soun`, `text`, `subt`, `sbtl`), `entry` the whole box
-/// with its header, `offset` its place in the source for error messages. A codec that is not known
-/// is described by its size or channels alone, so that it still passes.
+/// with its header, `offset` its place in the source for error messages. A protected entry (`encv`,
+/// `enca`, `enct`) is described by the format it protects. A codec that is not known is described
+/// by its size or channels alone, so that it still passes.
 ///
 /// # Errors
-/// [`PackageError::Truncated`] or [`PackageError::InvalidBox`] when the box can't be read, and
-/// [`PackageError::UnsupportedTrack`] for handlers that carry neither video, audio nor text.
+/// [`PackageError::Truncated`] or [`PackageError::InvalidBox`] when the box can't be read,
+/// [`PackageError::MissingTrackBox`] when a known codec comes without its configuration, and
+/// [`PackageError::UnsupportedTrack`] for what carries neither video, audio nor text.
 pub fn describe(
     track: u32,
     handler: FourCc,
     entry: &[u8],
     offset: u64,
 ) -> Result<MediaParams, PackageError> {
-    let kind = entry.get(4..8).map_or(FourCc::new(b"stsd"), |code| {
-        FourCc(code.try_into().expect("four bytes were taken"))
-    });
-    let u16_at = |at: usize| match entry.get(at..at + 2) {
-        Some(bytes) => Ok(u16::from_be_bytes([bytes[0], bytes[1]])),
-        None => Err(PackageError::Truncated {
-            kind,
-            offset,
-            wanted: at as u64 + 2,
-            left: entry.len() as u64,
-        }),
-    };
+    let entry = Entry::new(track, entry, offset)?;
     match &handler.0 {
-        b"vide" => Ok(MediaParams::Video(VideoParams {
-            codec: VideoCodec::Other(kind),
-            rfc6381: kind.to_string(),
-            supplemental: None,
-            width: u16_at(VISUAL_SIZE_AT)?,
-            height: u16_at(VISUAL_SIZE_AT + 2)?,
-            pixel_aspect: (1, 1),
-            range: VideoRange::Sdr,
-            color: None,
-            nal_length_size: None,
-            parameter_sets: Vec::new(),
-        })),
-        b"soun" => Ok(MediaParams::Audio(AudioParams {
-            codec: AudioCodec::Other(kind),
-            rfc6381: kind.to_string(),
-            channels: u16_at(AUDIO_CHANNELS_AT)?,
-            sample_rate: u32::from(u16_at(AUDIO_CHANNELS_AT + 8)?),
-            aac: None,
-            joc_complexity: None,
-            channel_configuration: None,
-        })),
-        _ => Err(PackageError::UnsupportedTrack {
-            track,
-            reason: format!("handler `{handler}` with `{kind}` is neither video, audio nor text"),
-        }),
+        b"vide" => video::describe(entry).map(MediaParams::Video),
+        b"soun" => audio::describe(entry).map(MediaParams::Audio),
+        b"text" | b"subt" | b"sbtl" => text::describe(entry).map(MediaParams::Text),
+        _ => Err(text::refusal(&entry, handler)),
+    }
+}
+
+/// One sample entry and the boxes inside it.
+#[derive(Clone)]
+pub(super) struct Entry<'a> {
+    pub(super) track: u32,
+    /// The codec: the original format of a protected entry.
+    pub(super) kind: FourCc,
+    pub(super) offset: u64,
+    /// The whole box.
+    pub(super) bytes: &'a [u8],
+    children: Vec<Child<'a>>,
+}
+
+/// Box header, reserved bytes and `data_reference_index`: what every sample entry begins with.
+pub(super) const HEADER_SIZE: usize = 8 + 8;
+
+impl<'a> Entry<'a> {
+    pub(super) fn new(track: u32, bytes: &'a [u8], offset: u64) -> Result<Self, PackageError> {
+        let kind = bytes.get(4..8).map_or(FourCc::new(b"stsd"), |code| {
+            FourCc(code.try_into().expect("four bytes were taken"))
+        });
+        let entry = Self { track, kind, offset, bytes, children: Vec::new() };
+        entry.array::<HEADER_SIZE>(0)?;
+        Ok(entry)
+    }
+
+    /// Reads the boxes that begin `fixed_size` bytes into the entry, and looks behind a protection
+    /// scheme for the format that it hides.
+    pub(super) fn with_children(mut self, fixed_size: usize) -> Result<Self, PackageError> {
+        let fixed_size = fixed_size.min(self.bytes.len());
+        self.children =
+            children(&self.bytes[fixed_size..], self.offset.saturating_add(fixed_size as u64))?;
+        if matches!(&self.kind.0, b"encv" | b"enca" | b"enct" | b"encs") {
+            self.kind = self.original_format()?;
+        }
+        Ok(self)
+    }
+
+    /// `frma` inside `sinf` (ISO/IEC 14496-12 8.12.2).
+    fn original_format(&self) -> Result<FourCc, PackageError> {
+        let frma = FourCc::new(b"frma");
+        for sinf in self.children.iter().filter(|child| child.kind.0 == *b"sinf") {
+            for child in children(sinf.body, sinf.offset + 8)? {
+                if child.kind == frma {
+                    let format = child.body.first_chunk::<4>();
+                    return format
+                        .map(|code| FourCc(*code))
+                        .ok_or_else(|| child.invalid("it ends inside the original format"));
+                }
+            }
+        }
+        Err(PackageError::MissingTrackBox { track: self.track, kind: frma })
+    }
+
+    /// The first box of one of these kinds.
+    pub(super) fn find(&self, kinds: &[&[u8; 4]]) -> Option<Child<'a>> {
+        self.children.iter().find(|child| kinds.contains(&&child.kind.0)).copied()
+    }
+
+    pub(super) fn all(&self, kind: &[u8; 4]) -> impl Iterator<Item = &Child<'a>> {
+        self.children.iter().filter(move |child| child.kind.0 == *kind)
+    }
+
+    /// The first box of this kind, which the codec can't do without.
+    pub(super) fn require(&self, kind: &[u8; 4]) -> Result<Child<'a>, PackageError> {
+        let missing = PackageError::MissingTrackBox { track: self.track, kind: FourCc(*kind) };
+        self.find(&[kind]).ok_or(missing)
+    }
+
+    /// `N` bytes of the entry from `at`.
+    pub(super) fn array<const N: usize>(&self, at: usize) -> Result<[u8; N], PackageError> {
+        let bytes = self.bytes.get(at..).and_then(<[u8]>::first_chunk);
+        bytes.copied().ok_or(PackageError::Truncated {
+            kind: self.kind,
+            offset: self.offset,
+            wanted: (at + N) as u64,
+            left: self.bytes.len() as u64,
+        })
+    }
+
+    pub(super) fn u16(&self, at: usize) -> Result<u16, PackageError> {
+        self.array(at).map(u16::from_be_bytes)
+    }
+
+    pub(super) fn u32(&self, at: usize) -> Result<u32, PackageError> {
+        self.array(at).map(u32::from_be_bytes)
     }
 }
