@@ -11,6 +11,7 @@ pub mod index;
 pub mod presentation;
 mod time;
 pub mod track;
+pub mod ts;
 pub mod uri;
 
 pub use error::PackageError;
