@@ -15,6 +15,7 @@ pub mod presentation;
 pub mod text;
 mod time;
 pub mod track;
+pub mod ts;
 pub mod uri;
 
 pub use error::PackageError;
