@@ -1,12 +1,12 @@
 //! The index of a track: one segment table that feeds both manifests and segments.
 
 mod block;
-// mod builder;
+mod builder;
 mod sidecar;
 mod track_index;
 mod wire;
 
-// pub use builder::{IndexBuilder, TrackEvent};
+pub use builder::{IndexBuilder, TrackEvent};
 pub use sidecar::{
     BlockPlace, HEADER_BYTES, MediaIdentity, Sidecar, SidecarHeader, segment_samples,
 };

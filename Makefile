@@ -1,0 +1,68 @@
+# The two commands that a newcomer needs are `make run` and `make test`. Both install what they
+# miss; a second run installs nothing.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+# Compiled code goes where cargo is told to put it; CI shares a folder between runs.
+TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
+DATA ?= data
+SAMPLE_DIR ?= $(TARGET_DIR)/sample
+MEDIA_DIR ?= $(TARGET_DIR)/test-media
+PYTHON_DIR ?= $(TARGET_DIR)/python
+
+BUILD_PACKAGES := ca-certificates gcc libc6-dev nodejs npm
+SAMPLE_PACKAGES := ffmpeg python3 python3-pip
+TEST_PACKAGES := $(SAMPLE_PACKAGES) python3-venv chromium fonts-dejavu-core libxml2-utils curl
+BENCH_PACKAGES := nginx-light ffmpeg curl
+SOAK_PACKAGES := clang
+
+.PHONY: help run test soak bench lint fmt build web clean
+
+help: ## Show what can be made
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
+
+run: build ## Start the server with a sample title and print the address that plays it
+	@scripts/need.sh "make run" $(SAMPLE_PACKAGES)
+	@scripts/sample-title.sh $(SAMPLE_DIR)
+	@scripts/run.sh $(TARGET_DIR)/release/streamverse $(DATA) $(SAMPLE_DIR)
+
+build: web ## Build the release binary
+	@scripts/need-rust.sh
+	cargo build --release --locked
+
+web: web/dist/index.json ## Bundle the player page
+
+web/dist/index.json: $(shell find web -path web/node_modules -prune -o -path web/dist -prune -o -type f -print)
+	@scripts/need.sh "the player page" $(BUILD_PACKAGES)
+	cd web && npm ci --no-audit --no-fund --loglevel=error && node build.mjs
+
+test: web ## Run every test at CI size
+	@scripts/need-rust.sh
+	@scripts/need.sh "make test" $(BUILD_PACKAGES) $(TEST_PACKAGES)
+	scripts/test.sh $(MEDIA_DIR) $(PYTHON_DIR)
+
+soak: web ## Run every test at full counts, with long fuzzing
+	@scripts/need-rust.sh
+	@scripts/need.sh "make soak" $(BUILD_PACKAGES) $(TEST_PACKAGES) $(SOAK_PACKAGES)
+	PROPTEST_CASES=20000 STREAMVERSE_SOAK=1 scripts/test.sh $(MEDIA_DIR) $(PYTHON_DIR)
+	scripts/fuzz.sh 600
+
+bench: build ## Run every benchmark beside its peer and print one table of ratios
+	@scripts/need.sh "make bench" $(BENCH_PACKAGES)
+	cargo build --release --locked -p bench
+	scripts/bench.sh $(TARGET_DIR)
+
+lint: ## What CI checks of style
+	@scripts/need-rust.sh
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	scripts/tidy.sh
+
+fmt: ## Format the code
+	cargo fmt --all
+
+clean: ## Remove what was built, and the sample's data directory
+	cargo clean
+	rm -rf web/dist web/node_modules tests/players/node_modules
