@@ -45,6 +45,9 @@ pub enum PackageError {
     #[error("{what} at line {line}: {reason}")]
     InvalidText { what: &'static str, line: u32, reason: &'static str },
 
+    #[error("picture, at byte {offset}: {reason}")]
+    InvalidPicture { offset: u64, reason: &'static str },
+
     #[error("renditions can't share segments: {reason}")]
     IncompatibleRenditions { reason: String },
 
