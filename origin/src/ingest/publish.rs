@@ -1,0 +1,465 @@
+//! The second half of ingest: files into the store, and last the document that makes them a title.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use packager::presentation::TrackClass;
+use packager::text::{CueTrack, write_stored};
+use packager::track::{MediaParams, TrackKind};
+use packager::{MediaTime, Timescale};
+use platform::objects::{ObjectStore, PutMode};
+
+use super::prepare::{Prepared, TextFile, ThumbnailFiles, prepare};
+use super::report::{IngestReport, PresetReport, TrackReport};
+use super::{Phase, Progress, ScannedSource, ScannedTrack, scan};
+use crate::OriginError;
+use crate::asset::{
+    AssetDocument, AssetId, ImagesDocument, Kind, MUXER_OUTPUT, RetiredGeneration,
+    SourceDocument, TrackDocument, revision,
+};
+use crate::library::Library;
+use crate::preset::preset_reports;
+
+/// How long an earlier generation is served after it was replaced.
+pub const RETIRED_DAYS: u64 = 7;
+const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
+
+/// What to make a title of.
+#[derive(Clone, Debug)]
+pub struct IngestOptions {
+    pub files: Vec<PathBuf>,
+    /// Made from the title when absent.
+    pub id: Option<String>,
+    /// The name of the first file when absent.
+    pub title: Option<String>,
+    pub target: MediaTime,
+    /// Replace a title that exists.
+    pub replace: bool,
+    /// Milliseconds since 1970.
+    pub now_ms: u64,
+}
+
+/// Called with each step of the work, from any thread.
+pub type ProgressSink = Arc<dyn Fn(Progress) + Send + Sync>;
+
+/// Makes a title of files.
+///
+/// # Errors
+/// Whatever is wrong with the files, and [`OriginError::Refused`] when the title exists and is not
+/// to be replaced. The store is then as it was.
+pub async fn ingest(
+    library: &Library,
+    options: IngestOptions,
+    progress: ProgressSink,
+) -> Result<IngestReport, OriginError> {
+    let title = title_of(&options);
+    let id = match &options.id {
+        Some(id) => AssetId::new(id)?,
+        None => AssetId::from_name(&title),
+    };
+    let previous = match library.document(&id).await {
+        Ok(document) if options.replace => Some(document),
+        Ok(_) => {
+            return Err(OriginError::Refused {
+                reason: format!(
+                    "title `{id}` exists; replace it with --replace, or choose another --id"
+                ),
+            });
+        }
+        Err(OriginError::UnknownAsset { .. }) => None,
+        Err(error) => return Err(error),
+    };
+    let (files, target) = (options.files.clone(), options.target);
+    let prepared = blocking(move || prepare(&files, target)).await?;
+    let job = Job {
+        store: library.store().clone(),
+        generation: uuid::Uuid::now_v7().simple().to_string(),
+        id,
+        title,
+        now_ms: options.now_ms,
+        previous,
+        progress,
+    };
+    let result = job.run(prepared).await;
+    if result.is_err() {
+        job.clean_up().await;
+    }
+    library.forget(&job.id).await;
+    result
+}
+
+/// Runs work that reads files on a thread that may block.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, OriginError> + Send + 'static,
+) -> Result<T, OriginError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) => Err(OriginError::Refused { reason: format!("reading failed: {error}") }),
+    }
+}
+
+fn title_of(options: &IngestOptions) -> String {
+    if let Some(title) = &options.title {
+        return title.clone();
+    }
+    let stem = options.files.first().and_then(|path| path.file_stem());
+    stem.map_or_else(|| "title".to_owned(), |stem| stem.to_string_lossy().into_owned())
+}
+
+struct Job {
+    store: ObjectStore,
+    id: AssetId,
+    generation: String,
+    title: String,
+    now_ms: u64,
+    previous: Option<AssetDocument>,
+    progress: ProgressSink,
+}
+
+impl Job {
+    fn key(&self, file: &str) -> String {
+        self.id.key(&format!("{}/{file}", self.generation))
+    }
+
+    async fn run(&self, mut prepared: Prepared) -> Result<IngestReport, OriginError> {
+        let files = self.copy_sources(&prepared).await?;
+        let paths = self.readable_paths(&prepared, &files);
+        let total_bytes = total_bytes(&paths);
+        let progress = self.progress.clone();
+        let (prepared, sources, scanned) = blocking(move || {
+            let mut report = |done_bytes| {
+                progress(Progress { phase: Phase::Read, done_bytes, total_bytes });
+            };
+            let (sources, scanned) = scan(&mut prepared, &paths, &mut report)?;
+            Ok((prepared, sources, scanned))
+        })
+        .await?;
+        self.report(Phase::Publish, 0, 1);
+        let (mut tracks, mut reports) =
+            self.put_tracks(&prepared, &files, &sources, &scanned).await?;
+        self.put_side_files(&prepared, &mut tracks, &mut reports).await?;
+        let images = self.put_thumbnails(prepared.thumbnails.as_ref()).await?;
+        let poster = self.put_poster(&prepared).await?;
+        let duration_ms = prepared.duration.rescale_ceil(Timescale::MILLIS).map_or(0, |t| t.ticks);
+        let document = AssetDocument {
+            format: AssetDocument::FORMAT,
+            id: self.id.clone(),
+            tenant: "default".to_owned(),
+            title: self.title.clone(),
+            created_ms: self.now_ms,
+            generation: self.generation.clone(),
+            duration_ms,
+            muxer_output: MUXER_OUTPUT,
+            cut_list: prepared.cut_list.clone(),
+            sources: source_documents(&prepared, files, sources),
+            tracks,
+            images,
+            poster,
+            retired: self.retired(),
+        };
+        self.put_document(&document).await?;
+        self.report(Phase::Publish, 1, 1);
+        Ok(self.ingest_report(&document, &prepared, reports, preset_reports(&scanned)))
+    }
+
+    /// Puts the movies into the store; gives their names there.
+    async fn copy_sources(&self, prepared: &Prepared) -> Result<Vec<String>, OriginError> {
+        let total = total_bytes(&prepared.movies);
+        let mut files = Vec::with_capacity(prepared.movies.len());
+        let mut done = 0;
+        for (index, path) in prepared.movies.iter().enumerate() {
+            self.report(Phase::Copy, done, total);
+            let file = format!("source-{}.mp4", index + 1);
+            self.store.put_file(&self.key(&file), path).await?;
+            done += total_bytes(std::slice::from_ref(path));
+            files.push(file);
+        }
+        self.report(Phase::Copy, total, total);
+        Ok(files)
+    }
+
+    /// Where the sources can be read without a detour: the copies, where they are local files, so
+    /// that the index describes what will be served whatever happens to the originals.
+    fn readable_paths(&self, prepared: &Prepared, files: &[String]) -> Vec<PathBuf> {
+        let copies = files.iter().map(|file| self.store.local_path(&self.key(file)));
+        let copies = copies.zip(&prepared.movies);
+        copies.map(|(copy, original)| copy.unwrap_or_else(|| original.clone())).collect()
+    }
+
+    async fn put_tracks(
+        &self,
+        prepared: &Prepared,
+        files: &[String],
+        sources: &[ScannedSource],
+        scanned: &[ScannedTrack],
+    ) -> Result<(Vec<TrackDocument>, Vec<TrackReport>), OriginError> {
+        let mut documents = Vec::with_capacity(scanned.len());
+        let mut reports = Vec::with_capacity(scanned.len());
+        for scanned in scanned {
+            let track = scanned.track();
+            match scanned {
+                ScannedTrack::Indexed { index, sidecar, .. } => {
+                    let index_file = format!("{}.idx", track.name);
+                    self.put(&index_file, Bytes::copy_from_slice(sidecar)).await?;
+                    let source = &sources[track.source];
+                    documents.push(TrackDocument {
+                        revision: revision(
+                            &source.digest,
+                            track.track.info.source_track_id,
+                            &prepared.cut_list,
+                        ),
+                        media_file: files[track.source].clone(),
+                        index_digest: blake3::hash(sidecar).to_hex().to_string(),
+                        index_file,
+                        ..track_document(scanned)
+                    });
+                    reports.push(TrackReport::of(track, Some(index), sidecar.len()));
+                }
+                ScannedTrack::Cues { cues, .. } => {
+                    let document = self.put_cues(cues, track_document(scanned)).await?;
+                    reports.push(TrackReport::of(track, None, 0));
+                    documents.push(document);
+                }
+            }
+        }
+        Ok((documents, reports))
+    }
+
+    /// Stores cues and fills in what the document says of them.
+    async fn put_cues(
+        &self,
+        cues: &CueTrack,
+        document: TrackDocument,
+    ) -> Result<TrackDocument, OriginError> {
+        let bytes = write_stored(cues)?;
+        let digest = blake3::hash(&bytes).to_hex().to_string();
+        let media_file = format!("{}.vtt", document.name);
+        self.put(&media_file, bytes.into()).await?;
+        let revision = digest[..10].to_owned();
+        Ok(TrackDocument { media_file, revision, index_digest: digest, ..document })
+    }
+
+    async fn put_side_files(
+        &self,
+        prepared: &Prepared,
+        documents: &mut Vec<TrackDocument>,
+        reports: &mut Vec<TrackReport>,
+    ) -> Result<(), OriginError> {
+        for file in &prepared.side_files {
+            let number = documents.iter().filter(|track| track.kind == Kind::Text).count() + 1;
+            let label = free_label(documents, &file.label);
+            let document = text_document(format!("t{number}"), label, file);
+            let document = self.put_cues(&file.cues, document).await?;
+            reports.push(TrackReport {
+                name: document.name.clone(),
+                kind: "text",
+                codecs: "wvtt".to_owned(),
+                language: document.language.clone(),
+                label: document.label.clone(),
+                width: None,
+                height: None,
+                frame_rate: None,
+                channels: None,
+                sample_rate: None,
+                average_bitrate: 0,
+                peak_bitrate: 0,
+                sample_count: file.cues.cues.len() as u32,
+                index_bytes: 0,
+            });
+            documents.push(document);
+        }
+        Ok(())
+    }
+
+    async fn put_thumbnails(
+        &self,
+        thumbnails: Option<&ThumbnailFiles>,
+    ) -> Result<Option<ImagesDocument>, OriginError> {
+        let Some(ThumbnailFiles { grid, files: paths }) = thumbnails else {
+            return Ok(None);
+        };
+        let mut hasher = blake3::Hasher::new();
+        let mut files = Vec::with_capacity(paths.len());
+        let mut file_bytes_max = 0;
+        for (index, path) in paths.iter().enumerate() {
+            let bytes = read_picture(path).await?;
+            hasher.update(&bytes);
+            file_bytes_max = file_bytes_max.max(bytes.len() as u64);
+            let file = format!("sprite-{}.{}", index + 1, grid.extension());
+            self.put(&file, bytes).await?;
+            files.push(file);
+        }
+        Ok(Some(ImagesDocument {
+            name: "i1".to_owned(),
+            revision: hasher.finalize().to_hex()[..10].to_owned(),
+            tile_width: grid.tile_width,
+            tile_height: grid.tile_height,
+            columns: grid.columns,
+            rows: grid.rows,
+            tile_duration_ms: grid.tile_duration_ms,
+            tile_count: grid.tile_count,
+            extension: grid.extension().to_owned(),
+            files,
+            file_bytes_max,
+        }))
+    }
+
+    async fn put_poster(&self, prepared: &Prepared) -> Result<Option<String>, OriginError> {
+        let Some(path) = &prepared.poster else {
+            return Ok(None);
+        };
+        self.put("poster.jpg", read_picture(path).await?).await?;
+        Ok(Some("poster.jpg".to_owned()))
+    }
+
+    async fn put(&self, file: &str, bytes: Bytes) -> Result<(), OriginError> {
+        Ok(self.store.put(&self.key(file), bytes, PutMode::Overwrite).await?)
+    }
+
+    /// The last step. A new title appears only if nobody else made one of that name meanwhile.
+    async fn put_document(&self, document: &AssetDocument) -> Result<(), OriginError> {
+        let bytes = serde_json::to_vec_pretty(document)
+            .map_err(|error| OriginError::Refused { reason: error.to_string() })?;
+        let bytes = Bytes::from(bytes);
+        self.put("asset.json", bytes.clone()).await?;
+        let mode =
+            if self.previous.is_some() { PutMode::Overwrite } else { PutMode::IfAbsent };
+        Ok(self.store.put(&self.id.key("asset.json"), bytes, mode).await?)
+    }
+
+    /// The generations that stay: what is replaced now, and what was within the last days.
+    fn retired(&self) -> Vec<RetiredGeneration> {
+        let Some(previous) = &self.previous else {
+            return Vec::new();
+        };
+        let now = RetiredGeneration {
+            generation: previous.generation.clone(),
+            retired_ms: self.now_ms,
+        };
+        let still = previous.retired.iter().filter(|retired| {
+            self.now_ms.saturating_sub(retired.retired_ms) < RETIRED_DAYS * DAY_MS
+        });
+        std::iter::once(now).chain(still.cloned()).collect()
+    }
+
+    async fn clean_up(&self) {
+        let prefix = self.key("");
+        if let Err(error) = self.store.delete_prefix(&prefix).await {
+            tracing::warn!(%prefix, %error, "could not remove what a failed ingest left");
+        }
+    }
+
+    fn report(&self, phase: Phase, done_bytes: u64, total_bytes: u64) {
+        (self.progress)(Progress { phase, done_bytes, total_bytes });
+    }
+
+    fn ingest_report(
+        &self,
+        document: &AssetDocument,
+        prepared: &Prepared,
+        tracks: Vec<TrackReport>,
+        presets: Vec<PresetReport>,
+    ) -> IngestReport {
+        IngestReport {
+            id: document.id.to_string(),
+            title: document.title.clone(),
+            duration_seconds: prepared.duration.as_seconds(),
+            segment_count: document.cut_list.len(),
+            tracks,
+            presets,
+            left_out: prepared.left_out.clone(),
+            warnings: prepared.warnings.clone(),
+        }
+    }
+}
+
+fn source_documents(
+    prepared: &Prepared,
+    files: Vec<String>,
+    sources: Vec<ScannedSource>,
+) -> Vec<SourceDocument> {
+    let given = prepared.movies.iter().map(|path| {
+        path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
+    });
+    files
+        .into_iter()
+        .zip(given)
+        .zip(sources)
+        .map(|((file, given_name), source)| SourceDocument {
+            file,
+            given_name,
+            len_bytes: source.len_bytes,
+            digest: source.digest,
+        })
+        .collect()
+}
+
+/// What the document says of a track before its files are known.
+fn track_document(scanned: &ScannedTrack) -> TrackDocument {
+    let track = scanned.track();
+    let info = &track.track.info;
+    let class = match &info.media {
+        MediaParams::Video(video) => TrackClass::of_video(video.width, video.height),
+        MediaParams::Audio(_) => TrackClass::Audio,
+        MediaParams::Text(_) => TrackClass::Text,
+    };
+    TrackDocument {
+        name: track.name.clone(),
+        kind: info.kind().into(),
+        class: class.into(),
+        revision: String::new(),
+        media_file: String::new(),
+        index_file: String::new(),
+        index_digest: String::new(),
+        language: info.language.clone(),
+        label: track.label.clone(),
+        role: track.role.into(),
+        is_default: track.is_default,
+        accessibility: track.accessibility.iter().map(|&a| a.into()).collect(),
+    }
+}
+
+fn text_document(name: String, label: String, file: &TextFile) -> TrackDocument {
+    TrackDocument {
+        name,
+        kind: TrackKind::Text.into(),
+        class: TrackClass::Text.into(),
+        revision: String::new(),
+        media_file: String::new(),
+        index_file: String::new(),
+        index_digest: String::new(),
+        language: file.language.clone(),
+        label,
+        role: file.role.into(),
+        is_default: file.is_default,
+        accessibility: file.accessibility.iter().map(|&a| a.into()).collect(),
+    }
+}
+
+/// `label`, or `label (2)` and so on where a text track has it already.
+fn free_label(documents: &[TrackDocument], label: &str) -> String {
+    let is_taken = |label: &str| {
+        documents.iter().any(|track| track.kind == Kind::Text && track.label == label)
+    };
+    let numbered = (2..).map(|n| format!("{label} ({n})"));
+    let mut candidates = std::iter::once(label.to_owned()).chain(numbered);
+    candidates.find(|label| !is_taken(label)).expect("numbers don't run out")
+}
+
+fn total_bytes(paths: &[PathBuf]) -> u64 {
+    paths.iter().filter_map(|path| std::fs::metadata(path).ok()).map(|meta| meta.len()).sum()
+}
+
+/// Largest picture that is taken.
+const PICTURE_BYTES_MAX: u64 = 64 << 20;
+
+async fn read_picture(path: &std::path::Path) -> Result<Bytes, OriginError> {
+    let io = |source| OriginError::Io { path: path.display().to_string(), source };
+    let len = tokio::fs::metadata(path).await.map_err(io)?.len();
+    if len > PICTURE_BYTES_MAX {
+        let reason = format!("{} has {len} bytes, too many for a picture", path.display());
+        return Err(OriginError::Refused { reason });
+    }
+    Ok(tokio::fs::read(path).await.map_err(io)?.into())
+}
