@@ -5,8 +5,10 @@
 //! them, knows no URL beyond the relative ones it writes, and reads no clock.
 
 pub mod codec;
+pub mod dash;
 mod error;
 mod fourcc;
+pub mod hls;
 pub mod index;
 pub mod presentation;
 mod time;
