@@ -5,10 +5,12 @@
 //! them, knows no URL beyond the relative ones it writes, and reads no clock.
 
 pub mod codec;
+pub mod dash;
 pub mod demux;
 mod error;
 pub mod fmp4;
 mod fourcc;
+pub mod hls;
 pub mod index;
 pub mod plan;
 pub mod presentation;

@@ -3,11 +3,19 @@
 //! HLS and DASH read the same value, so they can't disagree about what exists, when it plays or
 //! where it lies. Advertisement stitching edits this model, never the text of a manifest.
 
+mod bit_rate;
+pub(crate) mod numbers;
+mod packaged_size;
+
 use std::ops::Range;
 
 use crate::index::{IFrameEntry, SegmentEntry, TrackIndex};
 use crate::track::TrackKind;
+use crate::uri::{Packaging, SegmentDir, TrackVersion};
 use crate::{MediaTime, Timescale};
+
+pub use bit_rate::BitRate;
+pub(crate) use bit_rate::durations;
 
 /// A title, or the part of one that a viewer asked for.
 #[derive(Clone, Debug)]
@@ -58,10 +66,20 @@ impl Presentation<'_> {
     }
 }
 
-impl PresentedTrack<'_> {
+impl<'a> PresentedTrack<'a> {
     /// The segments presented, as the table has them; empty when the range lies outside of it.
     pub fn entries(&self) -> &[SegmentEntry] {
         self.index.segments.get(self.segments.clone()).unwrap_or_default()
+    }
+
+    /// Directory of the track's segments, with the audio that they carry besides, if any.
+    pub fn segment_dir(
+        &self,
+        packaging: Packaging,
+        muxed_with: Option<TrackVersion<'a>>,
+    ) -> SegmentDir<'a> {
+        let Self { class, name: track, revision, .. } = *self;
+        SegmentDir { packaging, class, track, revision, muxed_with }
     }
 
     /// Number of the first segment presented, counted from 1 over the whole track.
@@ -181,6 +199,23 @@ pub struct PresentedImages<'a> {
 impl PresentedImages<'_> {
     /// Number of sprite files.
     pub fn file_count(&self) -> u64 {
-        self.tile_count.div_ceil(u64::from(self.columns) * u64::from(self.rows))
+        self.tile_count.div_ceil(self.tiles_per_file())
+    }
+
+    /// Pictures in one sprite file, at least 1.
+    pub fn tiles_per_file(&self) -> u64 {
+        (u64::from(self.columns) * u64::from(self.rows)).max(1)
+    }
+
+    /// Milliseconds that a full sprite file stands for.
+    pub fn file_duration_ms(&self) -> u64 {
+        self.tiles_per_file().saturating_mul(self.tile_duration_ms)
+    }
+
+    /// Bits per second when every file is as large as the largest, rounded up.
+    pub fn bandwidth(&self) -> u64 {
+        let bits = u128::from(self.file_bytes_max) * 8 * 1_000;
+        let file_ms = u128::from(self.file_duration_ms()).max(1);
+        u64::try_from(bits.div_ceil(file_ms)).unwrap_or(u64::MAX)
     }
 }
