@@ -35,8 +35,9 @@ pub struct SegmentEntry {
     pub event_bytes: u32,
     /// 188-byte packets that carry the track's PES in MPEG-TS; 0 when it can't be carried.
     pub ts_packets: u32,
-    /// PES packets among them.
-    pub ts_pes: u32,
+    /// MPEG-TS packets that carry the clock alone, beside those: see
+    /// [`TrackSize`](crate::ts::TrackSize).
+    pub ts_clock_packets: u32,
     /// Sum of `ts_packets` over all earlier segments: continuity counters go on from there.
     pub ts_packets_before: u64,
     /// Where the segment's block lies in the sidecar.
@@ -67,6 +68,9 @@ pub struct TrackFacts {
     pub cea608_channels: u8,
     /// Bit `n` set: CEA-708 service `n+1` was seen (bits 0 to 5).
     pub cea708_services: u8,
+    /// How far pictures come before their own decode times, in ticks of the track; 0 when none
+    /// do. MPEG-TS moves decode times back by it ([`reorder_ticks`](crate::ts::reorder_ticks)).
+    pub reorder_ticks: u32,
     /// Bits per second over the whole track.
     pub average_bitrate: u64,
     /// Bits per second of the segment that has most.
