@@ -3,13 +3,13 @@
 #![allow(dead_code, reason = "each test binary uses a part")]
 #![allow(clippy::disallowed_methods, reason = "tests bring their own files")]
 
-pub mod parser;
-pub mod source;
+pub(crate) mod parser;
+pub(crate) mod source;
 
 use packager::ts::{BatchLimits, MuxTrack, SegmentMuxer};
 
 /// Reads what each batch asks for out of `files` (by source) and returns the whole segment.
-pub fn mux(
+pub(crate) fn mux(
     files: &[&[u8]],
     video: Option<MuxTrack<'_>>,
     audio: Option<MuxTrack<'_>>,
@@ -31,4 +31,4 @@ pub fn mux(
     Ok(out)
 }
 
-pub const LIMITS: BatchLimits = BatchLimits { bytes: 128 << 10, gap_bytes: 4 << 10 };
+pub(crate) const LIMITS: BatchLimits = BatchLimits { bytes: 128 << 10, gap_bytes: 4 << 10 };

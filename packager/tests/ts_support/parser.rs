@@ -4,37 +4,37 @@ use std::collections::BTreeMap;
 
 /// What a stream holds.
 #[derive(Debug, Default)]
-pub struct Parsed {
-    pub pids: BTreeMap<u16, Pid>,
-    pub pcr_pid: u16,
+pub(crate) struct Parsed {
+    pub(crate) pids: BTreeMap<u16, Pid>,
+    pub(crate) pcr_pid: u16,
     /// PCRs at 27 MHz in order of the stream.
-    pub pcrs: Vec<u64>,
+    pub(crate) pcrs: Vec<u64>,
     /// PID → stream type and descriptors.
-    pub streams: BTreeMap<u16, (u8, Vec<u8>)>,
-    pub packets: usize,
+    pub(crate) streams: BTreeMap<u16, (u8, Vec<u8>)>,
+    pub(crate) packets: usize,
 }
 
 #[derive(Debug, Default)]
-pub struct Pid {
-    pub packets_with_payload: u64,
-    pub packets_without_payload: u64,
-    pub pes: Vec<Pes>,
+pub(crate) struct Pid {
+    pub(crate) packets_with_payload: u64,
+    pub(crate) packets_without_payload: u64,
+    pub(crate) pes: Vec<Pes>,
     last_counter: Option<u8>,
 }
 
 #[derive(Debug, Default)]
-pub struct Pes {
-    pub stream_id: u8,
-    pub pts: u64,
-    pub dts: Option<u64>,
-    pub length_field: usize,
-    pub random_access: bool,
-    pub has_pcr: bool,
-    pub data: Vec<u8>,
+pub(crate) struct Pes {
+    pub(crate) stream_id: u8,
+    pub(crate) pts: u64,
+    pub(crate) dts: Option<u64>,
+    pub(crate) length_field: usize,
+    pub(crate) random_access: bool,
+    pub(crate) has_pcr: bool,
+    pub(crate) data: Vec<u8>,
 }
 
 /// Parses whole segments one after the other; panics on whatever the standard forbids.
-pub fn parse(stream: &[u8]) -> Parsed {
+pub(crate) fn parse(stream: &[u8]) -> Parsed {
     let mut parsed = Parsed::default();
     assert_eq!(stream.len() % 188, 0);
     for (at, packet) in stream.chunks(188).enumerate() {

@@ -9,7 +9,7 @@ use packager::track::{
     VideoRange,
 };
 
-pub fn video_info(
+pub(crate) fn video_info(
     codec: VideoCodec,
     timescale: u32,
     nal_length_size: u8,
@@ -32,7 +32,7 @@ pub fn video_info(
     )
 }
 
-pub fn audio_info(codec: AudioCodec, timescale: u32, aac: Option<AacConfig>) -> TrackInfo {
+pub(crate) fn audio_info(codec: AudioCodec, timescale: u32, aac: Option<AacConfig>) -> TrackInfo {
     info(
         timescale,
         MediaParams::Audio(AudioParams {
@@ -59,8 +59,22 @@ fn info(timescale: u32, media: MediaParams) -> TrackInfo {
     }
 }
 
+/// Rows of ffprobe's answer; those of side data, which hold less than `fields_min`, left out.
+pub(crate) fn probe(
+    path: &Path,
+    stream: &str,
+    entries: &str,
+    fields_min: usize,
+) -> Vec<Vec<String>> {
+    let arguments = ["-select_streams", stream, "-show_entries", entries, "-of", "csv=p=0"];
+    let text = run("ffprobe", &[&arguments[..], &[path.to_str().unwrap()]].concat());
+    let text = String::from_utf8(text).unwrap();
+    let rows = text.lines().map(|row| row.split(',').map(str::to_owned).collect::<Vec<_>>());
+    rows.filter(|row| row.len() >= fields_min && !row[0].is_empty()).collect()
+}
+
 /// Runs ffmpeg or ffprobe; it may not say a word on standard error.
-pub fn run(program: &str, arguments: &[&str]) -> Vec<u8> {
+pub(crate) fn run(program: &str, arguments: &[&str]) -> Vec<u8> {
     let output = Command::new(program)
         .args(["-hide_banner", "-loglevel", "warning"])
         .args(arguments)
@@ -72,7 +86,7 @@ pub fn run(program: &str, arguments: &[&str]) -> Vec<u8> {
 }
 
 /// Like [`run`], for making sources: encoders may talk.
-pub fn make(path: &Path, arguments: &[&str]) {
+pub(crate) fn make(path: &Path, arguments: &[&str]) {
     let output = Command::new("ffmpeg")
         .args(["-hide_banner", "-loglevel", "error", "-nostdin", "-y"])
         .args(arguments)
@@ -84,24 +98,19 @@ pub fn make(path: &Path, arguments: &[&str]) {
 
 /// Samples of a stream (`v`, `a`) as the packager's table has them: times from 0, those before
 /// the edit list's start gone for audio.
-pub fn samples(path: &Path, stream: &str) -> Vec<Sample> {
-    let fields = "packet=pts,dts,duration,size,pos,flags";
-    let stream = format!("{stream}:0");
-    let arguments = ["-select_streams", &stream, "-show_entries", fields, "-of", "csv=p=0"];
-    let text = run("ffprobe", &[&arguments[..], &[path.to_str().unwrap()]].concat());
-    let rows = String::from_utf8(text).unwrap();
-    let rows = rows.lines().map(|row| row.split(',').collect::<Vec<_>>());
-    // ffprobe prints them as pts, dts, duration, size, pos, flags.
-    let rows = rows.filter(|row| stream == "v:0" || !row[0].starts_with('-')).collect::<Vec<_>>();
+pub(crate) fn samples(path: &Path, stream: &str) -> Vec<Sample> {
+    let rows = probe(path, stream, "packet=pts,dts,duration,size,pos,flags", 6);
+    let rows = rows.into_iter().filter(|row| stream == "v" || !row[0].starts_with('-'));
+    let rows = rows.collect::<Vec<_>>();
     let number = |text: &str| text.parse::<i64>().unwrap_or_else(|_| panic!("a number: {text}"));
-    let start = rows.first().map_or(0, |row| number(row[1]));
+    let start = rows.first().map_or(0, |row| number(&row[1]));
     rows.iter()
         .map(|row| Sample {
-            offset_bytes: number(row[4]) as u64,
-            size_bytes: number(row[3]) as u32,
-            decode_time: (number(row[1]) - start) as u64,
-            duration_ticks: number(row[2]) as u32,
-            composition_offset_ticks: (number(row[0]) - (number(row[1]) - start)) as i32,
+            offset_bytes: number(&row[4]) as u64,
+            size_bytes: number(&row[3]) as u32,
+            decode_time: (number(&row[1]) - start) as u64,
+            duration_ticks: number(&row[2]) as u32,
+            composition_offset_ticks: (number(&row[0]) - (number(&row[1]) - start)) as i32,
             is_sync: row[5].starts_with('K'),
             description_index: 0,
         })
@@ -109,16 +118,13 @@ pub fn samples(path: &Path, stream: &str) -> Vec<Sample> {
 }
 
 /// Timescale of a stream, as its time base says.
-pub fn timescale(path: &Path, stream: &str) -> u32 {
-    let stream = format!("{stream}:0");
-    let arguments =
-        ["-select_streams", &stream, "-show_entries", "stream=time_base", "-of", "csv=p=0"];
-    let text = run("ffprobe", &[&arguments[..], &[path.to_str().unwrap()]].concat());
-    String::from_utf8(text).unwrap().trim().trim_start_matches("1/").parse().unwrap()
+pub(crate) fn timescale(path: &Path, stream: &str) -> u32 {
+    let rows = probe(path, stream, "stream=time_base", 1);
+    rows[0][0].strip_prefix("1/").expect("a whole timescale").parse().unwrap()
 }
 
 /// Describes the video of an MP4 by its avcC or hvcC box.
-pub fn video(path: &Path, file: &[u8]) -> TrackInfo {
+pub(crate) fn video(path: &Path, file: &[u8]) -> TrackInfo {
     let scale = timescale(path, "v");
     if let Some(config) = box_body(file, b"avcC") {
         let mut sets = Vec::new();
