@@ -9,6 +9,7 @@ mod error;
 mod fourcc;
 pub mod index;
 pub mod presentation;
+pub mod text;
 mod time;
 pub mod track;
 pub mod uri;
