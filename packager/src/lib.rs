@@ -7,6 +7,7 @@
 pub mod codec;
 mod error;
 mod fourcc;
+pub mod image;
 pub mod index;
 pub mod presentation;
 pub mod text;
