@@ -11,6 +11,7 @@ mod error;
 pub mod fmp4;
 mod fourcc;
 pub mod hls;
+pub mod image;
 pub mod index;
 pub mod plan;
 pub mod presentation;

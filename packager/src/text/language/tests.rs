@@ -1,0 +1,120 @@
+use super::*;
+
+#[test]
+fn the_table_is_sound() {
+    for pair in LANGUAGES.windows(2) {
+        assert!(pair[0].alpha2 < pair[1].alpha2, "{}", pair[1].alpha2);
+    }
+    let mut codes: Vec<&str> = LANGUAGES
+        .iter()
+        .flat_map(|language| [language.terminological, language.bibliographic])
+        .filter(|code| !code.is_empty())
+        .collect();
+    assert!(codes.iter().all(|code| code.len() == 3 && is_alphabetic(code)));
+    let count = codes.len();
+    codes.sort_unstable();
+    codes.dedup();
+    assert_eq!(codes.len(), count);
+    assert_eq!(LANGUAGES.iter().filter(|language| !language.bibliographic.is_empty()).count(), 20);
+    assert!(TAG_NAMES.is_sorted());
+    assert!(TAG_NAMES.iter().all(|(tag, _)| canonical_tag(tag).as_deref() == Some(tag)));
+}
+
+#[test]
+fn codes_go_there_and_back() {
+    for language in LANGUAGES {
+        assert_eq!(from_iso639_2(language.terminological), Some(language.alpha2));
+        assert_eq!(to_iso639_2(language.alpha2), language.terminological.as_bytes());
+        let bibliographic = std::str::from_utf8(&to_iso639_2b(language.alpha2)).unwrap().to_owned();
+        assert_eq!(from_iso639_2(&bibliographic), Some(language.alpha2));
+    }
+    assert_eq!(&to_iso639_2("de-AT"), b"deu");
+    assert_eq!(&to_iso639_2b("de-AT"), b"ger");
+    assert_eq!(&to_iso639_2("ger"), b"deu");
+    assert_eq!(&to_iso639_2("yue-Hant"), b"yue");
+    assert_eq!(&to_iso639_2b("fil"), b"fil");
+    assert_eq!(&to_iso639_2("x-klingon"), b"und");
+    assert_eq!(&to_iso639_2(""), b"und");
+    assert_eq!(&to_iso639_2("日"), b"und");
+}
+
+#[test]
+fn tags_are_brought_into_form() {
+    let check = |tag: &str, expected: Option<&str>| {
+        assert_eq!(canonical_tag(tag).as_deref(), expected, "{tag}");
+    };
+    check("eng", Some("en"));
+    check("FRE", Some("fr"));
+    check("pt_br", Some("pt-BR"));
+    check("zh-hans-cn", Some("zh-Hans-CN"));
+    check("es-419", Some("es-419"));
+    check("sl-rozaj-1994", Some("sl-rozaj-1994"));
+    check("en-u-CA-gregory", Some("en-u-ca-gregory"));
+    check("fil", Some("fil"));
+    check("und", Some("und"));
+    check("", None);
+    check("e", None);
+    check("english", None);
+    check("en-", None);
+    check("en--US", None);
+    check("en US", None);
+    check("é1", None);
+    check("日", None);
+    check(&"en-a".repeat(40), None);
+}
+
+#[test]
+fn menus_show_autonyms() {
+    let check = |tag: &str, expected: &str| assert_eq!(display_name(tag), expected);
+    check("de", "Deutsch");
+    check("ger", "Deutsch");
+    check("pt-BR", "Português (Brasil)");
+    check("es-AR", "Español (AR)");
+    check("yue-HK", "粵語 (HK)");
+    check("zu", "isiZulu");
+    check("tlh", "tlh");
+    check("und", "");
+    check("not a tag", "not a tag");
+}
+
+/// `language forced sdh default`, with `-` for no.
+#[track_caller]
+fn check_name(name: &str, stem: Option<&str>, expected: &str) {
+    let file = parse_side_file_name(name, stem);
+    let mut words = vec![file.language.as_deref().unwrap_or("-")];
+    words.extend(file.is_forced.then_some("forced"));
+    words.extend(file.is_hearing_impaired.then_some("sdh"));
+    words.extend(file.is_default.then_some("default"));
+    assert_eq!(words.join(" "), expected, "{name}");
+}
+
+#[test]
+fn side_files_tell_their_language() {
+    check_name("movie.en.vtt", None, "en");
+    check_name("/a/b.fr/movie.pt-BR.forced.srt", None, "pt-BR forced");
+    check_name("movie.de.sdh.vtt", None, "de sdh");
+    check_name("movie.sdh.ger.default.vtt", None, "de sdh default");
+    check_name("movie.German.srt", None, "de");
+    check_name("movie.español.srt", None, "es");
+    check_name("movie.zh_Hant.cc.srt", None, "zh-Hant sdh");
+    check_name("movie.fil.srt", None, "fil");
+    check_name("movie.hi.srt", None, "hi");
+    check_name("movie.en.hi.srt", None, "en sdh");
+    check_name("movie.hi.hi.srt", None, "hi sdh");
+    check_name("movie.hi.en.srt", None, "en sdh");
+    check_name("movie.2019.1080p.web.en.srt", None, "en");
+    check_name("movie.en.1080p.srt", None, "-");
+    check_name("the.end.srt", None, "-");
+    check_name("movie.srt", None, "-");
+    check_name("en.srt", None, "-");
+    check_name("movie", None, "-");
+    check_name("", None, "-");
+}
+
+#[test]
+fn the_media_files_own_name_says_nothing() {
+    check_name("Dr.No.srt", None, "no");
+    check_name("Dr.No.srt", Some("Dr.No"), "-");
+    check_name("Dr.No.en.srt", Some("Dr.No"), "en");
+    check_name("Dr.No.en.srt", Some("Other"), "en");
+}
