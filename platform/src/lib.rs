@@ -5,3 +5,7 @@
 //! lies here that only one crate uses, and nothing here knows what a title is.
 
 pub mod config;
+mod data_dir;
+pub mod http;
+
+pub use data_dir::{DataDir, DataDirError};
