@@ -1,1 +1,11 @@
+//! What every part of StreamVerse stands on: configuration, telemetry, objects, listeners, the
+//! data directory.
+//!
+//! Each engine has one small interface with an embedded and a distributed implementation. Nothing
+//! lies here that only one crate uses, and nothing here knows what a title is.
 
+pub mod config;
+mod data_dir;
+pub mod http;
+
+pub use data_dir::{DataDir, DataDirError};

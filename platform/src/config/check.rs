@@ -1,0 +1,173 @@
+//! What the values must satisfy beyond their types.
+
+use super::model::{Config, Packaging, Preset, Protection};
+use super::value::Listen;
+
+/// Names of presets that are built in.
+pub(super) const BUILT_IN_PRESETS: [&str; 6] =
+    ["cmaf", "ts", "cenc", "cbcs", "ts-aes128", "ts-sample-aes"];
+
+/// Longest name of a preset, in bytes.
+const PRESET_NAME_BYTES_MAX: usize = 32;
+
+/// Presets beside the built-in ones.
+const PRESETS_MAX: usize = 64;
+
+/// A check that failed.
+pub(super) struct Failed {
+    pub(super) key: String,
+    pub(super) cause: String,
+    pub(super) cure: String,
+}
+
+pub(super) fn check(config: &Config) -> Vec<Failed> {
+    let mut failed = Vec::new();
+    let mut fail = |key: &str, cause: String, cure: &str| {
+        failed.push(Failed { key: key.to_owned(), cause, cure: cure.to_owned() });
+    };
+
+    if config.media.https != Listen::Off {
+        let cause = "TLS listeners are not built yet".to_owned();
+        fail("media.https", cause, "set it to \"off\" and terminate TLS in front");
+    }
+    if let Some(url) = &config.media.public_url
+        && !is_http_url(url)
+    {
+        let cure = "write http:// or https://, a host and no query, without a final slash";
+        fail("media.public_url", format!("`{url}` is no base address"), cure);
+    }
+    if config.data.dir.as_os_str().is_empty() {
+        fail("data.dir", "is empty".to_owned(), "name a directory");
+    }
+    check_objects(config, &mut fail);
+    check_numbers(config, &mut fail);
+    check_log(config, &mut fail);
+    check_presets(&config.preset, &mut fail);
+    failed
+}
+
+fn check_objects(config: &Config, fail: &mut impl FnMut(&str, String, &str)) {
+    let s3 = &config.objects.s3;
+    match config.objects.url.as_deref() {
+        None => {}
+        Some(url) if url.strip_prefix("file:").is_some_and(|path| !path.is_empty()) => {}
+        Some(url) if url.starts_with("s3://") => {
+            let bucket = url["s3://".len()..].split('/').next().unwrap_or_default();
+            if !is_bucket_name(bucket) {
+                let cause = format!("`{bucket}` is no bucket name");
+                fail("objects.url", cause, "write s3://BUCKET or s3://BUCKET/PREFIX");
+            }
+            if s3.access_key.is_some() != s3.secret_key.is_some() {
+                let cause = "one of access_key and secret_key is missing".to_owned();
+                fail("objects.s3", cause, "set both, or neither for anonymous access");
+            }
+        }
+        Some(url) => {
+            let cause = format!("`{url}` names no kind of store");
+            fail("objects.url", cause, "write file:PATH or s3://BUCKET/PREFIX");
+        }
+    }
+    if let Some(endpoint) = &s3.endpoint
+        && !is_http_url(endpoint)
+    {
+        let cause = format!("`{endpoint}` is no endpoint");
+        fail("objects.s3.endpoint", cause, "write http:// or https:// and a host");
+    }
+}
+
+fn check_numbers(config: &Config, fail: &mut impl FnMut(&str, String, &str)) {
+    let limits = &config.limits;
+    let s3 = &config.objects.s3;
+    let seconds = [
+        ("packager.target_duration_seconds", config.packager.target_duration_seconds, 0.5, 60.0),
+        ("objects.s3.request_timeout_seconds", s3.request_timeout_seconds, 0.1, 600.0),
+        ("limits.header_timeout_seconds", limits.header_timeout_seconds, 0.1, 600.0),
+        ("limits.keep_alive_seconds", limits.keep_alive_seconds, 0.1, 86_400.0),
+        ("limits.request_timeout_seconds", limits.request_timeout_seconds, 0.1, 86_400.0),
+        ("limits.write_stall_seconds", limits.write_stall_seconds, 0.1, 86_400.0),
+        ("limits.drain_seconds", limits.drain_seconds, 0.0, 86_400.0),
+    ];
+    for (key, value, min, max) in seconds {
+        if !(min..=max).contains(&value) {
+            let cure = format!("write a number from {min} to {max}");
+            fail(key, format!("{value} seconds is out of range"), &cure);
+        }
+    }
+    let counts = [
+        ("limits.connections", u64::from(limits.connections), 1, 1_000_000),
+        ("limits.streams_per_connection", u64::from(limits.streams_per_connection), 1, 10_000),
+        ("limits.header_bytes", limits.header_bytes.get(), 1_024, 65_536),
+        ("objects.s3.retries_max", u64::from(s3.retries_max), 0, 20),
+        ("objects.s3.requests_max", u64::from(s3.requests_max), 1, 10_000),
+    ];
+    for (key, value, min, max) in counts {
+        if !(min..=max).contains(&value) {
+            let cure = format!("write a number from {min} to {max}");
+            fail(key, format!("{value} is out of range"), &cure);
+        }
+    }
+}
+
+fn check_log(config: &Config, fail: &mut impl FnMut(&str, String, &str)) {
+    let level = &config.log.level;
+    if let Err(error) = tracing_subscriber::EnvFilter::builder().parse(level) {
+        let cure = "write error, warn, info, debug or trace, or a list such as info,origin=debug";
+        fail("log.level", format!("`{level}`: {error}"), cure);
+    }
+}
+
+fn check_presets(presets: &[Preset], fail: &mut impl FnMut(&str, String, &str)) {
+    if PRESETS_MAX < presets.len() {
+        let cause = format!("{} presets", presets.len());
+        fail("preset", cause, &format!("at most {PRESETS_MAX} are taken"));
+    }
+    for (index, preset) in presets.iter().enumerate() {
+        let name = &preset.name;
+        let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+        let is_name = (1..=PRESET_NAME_BYTES_MAX).contains(&name.len())
+            && name.bytes().all(|byte| is_plain(byte) || byte == b'-');
+        if !is_name {
+            let cure = "write 1 to 32 small letters, digits and hyphens";
+            fail(&format!("preset[{index}].name"), format!("`{name}` is no name"), cure);
+        }
+        let is_built_in = BUILT_IN_PRESETS.contains(&name.as_str());
+        if is_built_in || presets[..index].iter().any(|other| other.name == *name) {
+            let cause = format!("`{name}` exists already");
+            fail(&format!("preset[{index}].name"), cause, "choose another name");
+        }
+        let fits = match preset.protection {
+            Protection::None => true,
+            Protection::Cenc | Protection::Cbcs => preset.packaging == Packaging::Cmaf,
+            Protection::Aes128 | Protection::SampleAes => preset.packaging == Packaging::Ts,
+        };
+        if !fits {
+            let cause = "the protection does not fit the packaging".to_owned();
+            let cure = "cenc and cbcs protect cmaf, aes-128 and sample-aes protect ts";
+            fail(&format!("preset[{index}].protection"), cause, cure);
+        }
+    }
+}
+
+/// A base address: scheme, host, perhaps a port and a path, and no final slash.
+fn is_http_url(url: &str) -> bool {
+    let Ok(uri) = url.parse::<http::Uri>() else { return false };
+    let is_http = matches!(uri.scheme_str(), Some("http" | "https"));
+    is_http
+        && uri.host().is_some_and(|host| !host.is_empty())
+        && uri.query().is_none()
+        && !url.ends_with('/')
+        && !url.contains(['#', '@'])
+}
+
+/// Amazon S3's rule for bucket names, short of its reserved ones.
+fn is_bucket_name(bucket: &str) -> bool {
+    let is_inner = |byte: u8| {
+        byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.')
+    };
+    let ends_well = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
+    let bytes = bucket.as_bytes();
+    (3..=63).contains(&bytes.len())
+        && bytes.iter().all(|byte| is_inner(*byte))
+        && ends_well(bytes.first())
+        && ends_well(bytes.last())
+}

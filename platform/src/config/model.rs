@@ -1,0 +1,262 @@
+//! The configuration: one struct, one field per key.
+//!
+//! `config.default.toml` at the root of the repository is its documentation; a test holds the two
+//! together. Defaults live in the `Default` implementations here, checks across fields in
+//! [`super::check`].
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::secret::Secret;
+use super::value::{ByteCount, IpPrefix, Listen};
+
+/// Everything an operator can set.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    pub data: Data,
+    pub media: Media,
+    pub ops: Ops,
+    pub objects: Objects,
+    pub packager: Packager,
+    pub cache: Cache,
+    pub limits: Limits,
+    pub log: Log,
+    pub net: Net,
+    /// Presets beside the built-in ones.
+    pub preset: Vec<Preset>,
+}
+
+/// `[data]`: where the embedded engines keep what they know.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Data {
+    pub dir: PathBuf,
+}
+
+/// `[media]`: the listeners that players and CDNs speak to.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Media {
+    pub http: Listen,
+    pub https: Listen,
+    /// The address viewers use, for absolute URLs. None is ever built from a `Host` header.
+    pub public_url: Option<String>,
+}
+
+/// `[ops]`: metrics, health and the effective configuration.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Ops {
+    pub http: Listen,
+}
+
+/// `[objects]`: where sources, sidecars and assets lie.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Objects {
+    /// `file:PATH` or `s3://BUCKET/PREFIX`; unset means `objects` inside the data directory.
+    pub url: Option<String>,
+    pub s3: S3,
+}
+
+/// `[objects.s3]`: how to reach the bucket of an `s3://` URL.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct S3 {
+    /// Unset means AWS itself, in `region`.
+    pub endpoint: Option<String>,
+    pub region: String,
+    pub access_key: Option<Secret>,
+    pub secret_key: Option<Secret>,
+    /// `https://endpoint/bucket/key` rather than `https://bucket.endpoint/key`.
+    pub path_style: bool,
+    /// Time for one request without its retries.
+    pub request_timeout_seconds: f64,
+    /// Retries of a request that failed by timeout or with a 5xx status.
+    pub retries_max: u32,
+    /// Requests under way at once.
+    pub requests_max: u32,
+}
+
+/// `[packager]`: how titles are cut.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Packager {
+    pub target_duration_seconds: f64,
+}
+
+/// `[cache]`: memory set aside for what is read again.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Cache {
+    /// Indexes of titles.
+    pub index_bytes: ByteCount,
+    /// Blocks of remote objects.
+    pub blocks_bytes: ByteCount,
+}
+
+/// `[limits]`: what one client, and all of them, may take.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    pub connections: u32,
+    pub streams_per_connection: u32,
+    pub header_bytes: ByteCount,
+    pub header_timeout_seconds: f64,
+    pub keep_alive_seconds: f64,
+    pub request_timeout_seconds: f64,
+    pub write_stall_seconds: f64,
+    pub drain_seconds: f64,
+}
+
+/// `[log]`: what goes to standard error.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    pub format: LogFormat,
+    /// `error`, `warn`, `info`, `debug`, `trace`, or directives such as `info,origin=debug`.
+    pub level: String,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    #[default]
+    Text,
+    Json,
+}
+
+/// `[net]`: what stands in front of us.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Net {
+    /// Networks whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpPrefix>,
+}
+
+/// `[[preset]]`: a packaging that URLs can name, beside the built-in ones.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Preset {
+    pub name: String,
+    pub packaging: Packaging,
+    #[serde(default)]
+    pub protection: Protection,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Packaging {
+    Cmaf,
+    Ts,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Protection {
+    #[default]
+    None,
+    Cenc,
+    Cbcs,
+    #[serde(rename = "aes-128")]
+    Aes128,
+    SampleAes,
+}
+
+impl Default for Data {
+    fn default() -> Self {
+        Self { dir: PathBuf::from("data") }
+    }
+}
+
+impl Default for Media {
+    fn default() -> Self {
+        Self { http: Listen::loopback(8080), https: Listen::Off, public_url: None }
+    }
+}
+
+impl Default for Ops {
+    fn default() -> Self {
+        Self { http: Listen::loopback(9100) }
+    }
+}
+
+impl Default for S3 {
+    fn default() -> Self {
+        Self {
+            endpoint: None,
+            region: "us-east-1".to_owned(),
+            access_key: None,
+            secret_key: None,
+            path_style: false,
+            request_timeout_seconds: 10.0,
+            retries_max: 4,
+            requests_max: 64,
+        }
+    }
+}
+
+impl Default for Packager {
+    fn default() -> Self {
+        Self { target_duration_seconds: 6.0 }
+    }
+}
+
+impl Default for Cache {
+    fn default() -> Self {
+        Self { index_bytes: ByteCount::mib(64), blocks_bytes: ByteCount::mib(256) }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 10_000,
+            streams_per_connection: 100,
+            header_bytes: ByteCount::kib(16),
+            header_timeout_seconds: 10.0,
+            keep_alive_seconds: 75.0,
+            request_timeout_seconds: 30.0,
+            write_stall_seconds: 30.0,
+            drain_seconds: 30.0,
+        }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { format: LogFormat::Text, level: "info".to_owned() }
+    }
+}
+
+impl Config {
+    /// A configuration in which every key is set: the shape that keys are checked against.
+    ///
+    /// Optional keys are present and each list holds one entry, so that the serialised form names
+    /// every key there is, with a value of its kind.
+    pub(super) fn example() -> Self {
+        let mut example = Self::default();
+        example.media.public_url = Some("https://media.example.org".to_owned());
+        example.objects.url = Some("s3://bucket/prefix".to_owned());
+        example.objects.s3.endpoint = Some("https://s3.example.org".to_owned());
+        example.objects.s3.access_key = Some(Secret::reference("env:S3_ACCESS_KEY"));
+        example.objects.s3.secret_key = Some(Secret::reference("file:/run/secrets/s3"));
+        example.net.trusted_proxies = vec![IpPrefix::EXAMPLE];
+        example.preset = vec![Preset {
+            name: "example".to_owned(),
+            packaging: Packaging::Cmaf,
+            protection: Protection::None,
+        }];
+        example
+    }
+
+    /// The secrets, each with its key.
+    pub(super) fn secrets_mut(&mut self) -> Vec<(&'static str, &mut Secret)> {
+        let s3 = &mut self.objects.s3;
+        let access_key = s3.access_key.as_mut().map(|secret| ("objects.s3.access_key", secret));
+        let secret_key = s3.secret_key.as_mut().map(|secret| ("objects.s3.secret_key", secret));
+        access_key.into_iter().chain(secret_key).collect()
+    }
+}

@@ -1,0 +1,79 @@
+//! What a changed configuration can change in a running process.
+
+use serde_json::{Map, Value};
+
+use super::model::Config;
+use super::tree::dotted;
+
+/// Sections and keys that take effect without a restart.
+///
+/// Limits reach connections that are accepted afterwards. The target duration is not here: it
+/// decides the segments of titles, whose URLs promise that their bytes never change.
+pub(super) const AT_RUN_TIME: [&str; 9] = [
+    "limits.header_bytes",
+    "limits.header_timeout_seconds",
+    "limits.keep_alive_seconds",
+    "limits.request_timeout_seconds",
+    "limits.write_stall_seconds",
+    "limits.streams_per_connection",
+    "log.level",
+    "net.trusted_proxies",
+    "preset",
+];
+
+/// The keys in which two configurations differ.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Changes {
+    /// Keys that a running process adopts.
+    pub at_run_time: Vec<String>,
+    /// Keys that wait for a restart.
+    pub at_restart: Vec<String>,
+}
+
+impl Config {
+    /// What differs in `new`. A secret differs when its value or its reference does.
+    pub fn changes(&self, new: &Self) -> Changes {
+        let mut keys = Vec::new();
+        collect(&object(self), &object(new), "", &mut keys);
+        // Serialised secrets are redacted, so that they are compared by value.
+        let (mut old, mut replaced) = (self.clone(), new.clone());
+        let secrets = |config: &mut Self| -> Vec<_> {
+            config.secrets_mut().into_iter().map(|(key, secret)| (key, secret.clone())).collect()
+        };
+        let new_secrets = secrets(&mut replaced);
+        for (key, secret) in secrets(&mut old) {
+            let differs = new_secrets.iter().any(|(name, new)| *name == key && *new != secret);
+            if differs && !keys.iter().any(|known| known == key) {
+                keys.push(key.to_owned());
+            }
+        }
+
+        let (at_run_time, at_restart) =
+            keys.into_iter().partition(|key| AT_RUN_TIME.contains(&key.as_str()));
+        Changes { at_run_time, at_restart }
+    }
+}
+
+fn object(config: &Config) -> Map<String, Value> {
+    match serde_json::to_value(config) {
+        Ok(Value::Object(values)) => values,
+        other => unreachable!("a configuration serialises to an object, not {other:?}"),
+    }
+}
+
+/// Both sides have the same keys, since every key is serialised.
+fn collect(
+    old: &Map<String, Value>,
+    new: &Map<String, Value>,
+    prefix: &str,
+    keys: &mut Vec<String>,
+) {
+    for (key, old) in old {
+        let path = dotted(prefix, key);
+        match (old, new.get(key)) {
+            (Value::Object(old), Some(Value::Object(new))) => collect(old, new, &path, keys),
+            (old, new) if new != Some(old) => keys.push(path),
+            _ => {}
+        }
+    }
+}

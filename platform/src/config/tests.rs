@@ -1,0 +1,245 @@
+//! Merging, errors, printing, reload.
+
+use std::path::PathBuf;
+
+use super::*;
+
+fn sources(name: &str, text: &str) -> Sources {
+    let file = SourceFile { path: PathBuf::from(name), text: text.to_owned() };
+    Sources { file: Some(file), ..Sources::default() }
+}
+
+fn variables(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+fn flags(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+    pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+}
+
+/// Loads `text` as a TOML file, which must fail with exactly this message.
+#[track_caller]
+fn refuse(text: &str, message: &str) {
+    let error = Config::load(&sources("conf.toml", text)).unwrap_err();
+    assert_eq!(error.to_string(), message);
+}
+
+#[test]
+fn the_default_file_is_the_default() {
+    let loaded = Config::load(&sources("config.default.toml", DEFAULT_FILE)).unwrap();
+    assert_eq!(loaded.config, Config::default());
+}
+
+/// Every key is documented: it stands in the default file, set or commented out, in its section.
+#[test]
+fn the_default_file_names_every_key() {
+    let uncommented: String = DEFAULT_FILE
+        .lines()
+        .map(|line| {
+            let bare = line.strip_prefix("# ").unwrap_or(line);
+            let key = bare.split(" = ").next().unwrap_or_default();
+            let is_key =
+                bare.contains(" = ") && key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+            if is_key || bare.starts_with('[') { format!("{bare}\n") } else { String::new() }
+        })
+        .collect();
+    let tree = Tree::parse_toml(&uncommented).unwrap();
+    let known = Schema::new().all_keys();
+    for key in known {
+        let first_entry = key.replacen("preset.", "preset[0].", 1);
+        assert!(tree.lines.contains_key(&first_entry), "{key} is not in config.default.toml");
+    }
+    let all = Config::load(&Sources {
+        variables: variables(&[("S3_ACCESS_KEY", "a")]),
+        ..sources("all.toml", &uncommented)
+    });
+    // The one thing that can't be had here is the secret's file.
+    let error = all.unwrap_err();
+    assert_eq!(error.problems.len(), 1, "{error}");
+    assert_eq!(error.problems[0].key.as_deref(), Some("objects.s3.secret_key"));
+}
+
+#[test]
+fn later_sources_win() {
+    let mut sources = sources(
+        "conf.toml",
+        "[media]\nhttp = \"127.0.0.1:1\"\n[ops]\nhttp = \"127.0.0.1:2\"\n[log]\nlevel = \"warn\"\n",
+    );
+    sources.variables = variables(&[
+        ("STREAMVERSE__OPS__HTTP", "127.0.0.1:3"),
+        ("STREAMVERSE__LOG__LEVEL", "debug"),
+        ("STREAMVERSE__OBJECTS__S3__PATH_STYLE", "true"),
+        ("STREAMVERSE__NET__TRUSTED_PROXIES", "10.0.0.0/8, ::1"),
+        ("STREAMVERSE_MEDIA", "/not/ours"),
+    ]);
+    sources.flags = flags(&[("log.level", "trace"), ("packager.target_duration_seconds", "2")]);
+    let loaded = Config::load(&sources).unwrap();
+
+    let config = &loaded.config;
+    assert_eq!(config.media.http, Listen::loopback(1));
+    assert_eq!(config.ops.http, Listen::loopback(3));
+    assert_eq!(config.log.level, "trace");
+    assert!(config.objects.s3.path_style);
+    assert_eq!(config.net.trusted_proxies.len(), 2);
+    assert_eq!(config.packager.target_duration_seconds, 2.0);
+
+    let path = PathBuf::from("conf.toml");
+    assert_eq!(loaded.origin("media.http"), Origin::File { path, line: Some(2) });
+    assert_eq!(loaded.origin("ops.http"), Origin::Variable("STREAMVERSE__OPS__HTTP".to_owned()));
+    assert_eq!(loaded.origin("log.level"), Origin::Flag("log.level".to_owned()));
+    assert_eq!(loaded.origin("data.dir"), Origin::Default);
+}
+
+#[test]
+fn yaml_is_read_like_toml() {
+    let toml = "[media]\nhttp = \"off\"\n[limits]\nconnections = 0x10\nheader_bytes = 2_048\n\
+                [[preset]]\nname = \"low\"\npackaging = \"ts\"\nprotection = \"aes-128\"\n";
+    let yaml = "media:\n  http: \"off\"\nlimits:\n  connections: 16\n  header_bytes: 2 KiB\n\
+                ops:\npreset:\n- name: low\n  packaging: ts\n  protection: aes-128\n";
+    let toml = Config::load(&sources("conf.toml", toml)).unwrap();
+    let yaml = Config::load(&sources("conf.yaml", yaml)).unwrap();
+    assert_eq!(toml.config, yaml.config);
+    assert_eq!(toml.config.limits.connections, 16);
+    let path = PathBuf::from("conf.yaml");
+    assert_eq!(yaml.origin("limits.header_bytes"), Origin::File { path, line: Some(5) });
+    assert_eq!(Config::load(&sources("empty.yml", "")).unwrap().config, Config::default());
+}
+
+#[test]
+fn unknown_keys_name_the_nearest() {
+    refuse(
+        "[media]\nhtpp = \"off\"\n",
+        "conf.toml:2: `media.htpp`: no such key (did you mean `media.http`?)",
+    );
+    refuse(
+        "[media]\n\ntarget_duration_seconds = 6\n",
+        "conf.toml:3: `media.target_duration_seconds`: no such key \
+         (did you mean `packager.target_duration_seconds`?)",
+    );
+    refuse("[limit]\n", "conf.toml:1: `limit`: no such key (did you mean `limits`?)");
+    refuse(
+        "[[preset]]\nname = \"a\"\npackging = \"ts\"\n",
+        "conf.toml:3: `preset[0].packging`: no such key (did you mean `preset.packaging`?)",
+    );
+    let mut sources = Sources::default();
+    sources.variables = variables(&[("STREAMVERSE__LOG__FORMATT", "json")]);
+    sources.flags = flags(&[("dta.dir", "x")]);
+    assert_eq!(
+        Config::load(&sources).unwrap_err().to_string(),
+        "variable STREAMVERSE__LOG__FORMATT: `log.formatt`: no such key (did you mean `log.format`?)\n\
+         command line, dta.dir: `dta.dir`: no such key (did you mean `data.dir`?)"
+    );
+}
+
+#[test]
+fn what_is_not_built_says_so() {
+    for section in ["control", "database", "events", "state", "search"] {
+        refuse(
+            &format!("[{section}]\nhttp = \"off\"\n"),
+            &format!("conf.toml:1: `{section}`: `{section}` is not built yet (remove it)"),
+        );
+    }
+    refuse(
+        "[[tenant]]\nhosts = []\n",
+        "conf.toml:1: `tenant`: `tenant` is not built yet (remove it)",
+    );
+    refuse(
+        "[media]\nhttps = \"127.0.0.1:8443\"\n",
+        "conf.toml:2: `media.https`: TLS listeners are not built yet \
+         (set it to \"off\" and terminate TLS in front)",
+    );
+}
+
+#[test]
+fn wrong_values_name_place_and_cure() {
+    let error = |text: &str| Config::load(&sources("c.toml", text)).unwrap_err().to_string();
+    for (text, place, cause) in [
+        ("[media]\nhttp = 8080\n", "c.toml:2: `media.http`:", "expected a string"),
+        ("[media]\nhttp = \"8080\"\n", "c.toml:2: `media.http`:", "ADDRESS:PORT"),
+        ("[limits]\nconnections = 0\n", "c.toml:2: `limits.connections`:", "from 1 to"),
+        ("[limits]\nconnections = -1\n", "c.toml:2: `limits.connections`:", "u32"),
+        ("[limits]\nheader_bytes = \"9 QiB\"\n", "c.toml:2: `limits.header_bytes`:", "MiB"),
+        ("[log]\nformat = \"xml\"\n", "c.toml:2: `log.format`:", "expected `text` or `json`"),
+        ("[log]\nlevel = \"=,=\"\n", "c.toml:2: `log.level`:", "write error"),
+        ("[objects]\nurl = \"ftp://x\"\n", "c.toml:2: `objects.url`:", "file:PATH"),
+        ("[objects]\nurl = \"s3://A\"\n", "c.toml:2: `objects.url`:", "bucket"),
+        ("[media]\npublic_url = \"x/\"\n", "c.toml:2: `media.public_url`:", "https://"),
+        ("[packager]\ntarget_duration_seconds = nan\n", "c.toml:2:", "not finite"),
+        (
+            "[[preset]]\nname = \"ts\"\npackaging = \"ts\"\n",
+            "c.toml:2: `preset[0].name`:",
+            "exists",
+        ),
+        ("[[preset]]\nname = \"a\"\n", "c.toml:1: `preset[0]`:", "missing field `packaging`"),
+        ("[media\nhttp = 1\n", "c.toml:1:", "correct the syntax"),
+        ("media = 3\n", "c.toml:1: `media`:", "invalid type"),
+    ] {
+        let error = error(text);
+        assert!(error.starts_with(place) && error.contains(cause), "{text:?}: {error}");
+    }
+    for (text, place) in
+        [("media: [\n", "c.yaml:"), ("a: 1\na: 2\n", "c.yaml:2: "), ("- 1\n", "c.yaml:1:")]
+    {
+        let error = Config::load(&sources("c.yaml", text)).unwrap_err().to_string();
+        assert!(error.starts_with(place), "{text:?}: {error}");
+    }
+    let error = Config::load(&sources("conf.ini", "")).unwrap_err().to_string();
+    assert!(error.contains(".toml"), "{error}");
+    let mut by_flag = Sources::default();
+    by_flag.flags = flags(&[("limits.connections", "many"), ("preset", "x"), ("media", "x")]);
+    let error = Config::load(&by_flag).unwrap_err();
+    assert_eq!(error.problems.len(), 3, "{error}");
+}
+
+#[test]
+fn printing_shows_origins_and_no_secrets() {
+    let mut sources = sources(
+        "conf.toml",
+        "[objects]\nurl = \"s3://bucket\"\n[objects.s3]\naccess_key = \"AKIAEXAMPLE\"\n\
+         secret_key = \"env:SECRET\"\n[[preset]]\nname = \"low\"\npackaging = \"ts\"\n",
+    );
+    sources.variables = variables(&[("SECRET", "hush"), ("STREAMVERSE__MEDIA__HTTP", "off")]);
+    let loaded = Config::load(&sources).unwrap();
+    let s3 = &loaded.config.objects.s3;
+    assert_eq!(s3.access_key.as_ref().unwrap().expose(), "AKIAEXAMPLE");
+    assert_eq!(s3.secret_key.as_ref().unwrap().expose(), "hush");
+
+    let shown = format!("{}{}{:?}", loaded.print(), loaded.to_json(), loaded.config);
+    assert!(!shown.contains("AKIAEXAMPLE") && !shown.contains("hush"), "{shown}");
+    let printed = loaded.print();
+    for line in ["conf.toml:5", "# variable STREAMVERSE__MEDIA__HTTP", "[[preset]]", "env:SECRET"] {
+        assert!(printed.contains(line), "{line} in\n{printed}");
+    }
+    // What is printed parses, and says the same but for the literal secret.
+    let tree = Tree::parse_toml(&printed).unwrap();
+    assert!(Schema::new().unknown_keys(&tree.values).is_empty());
+    assert_eq!(tree.values["preset"][0]["name"], "low");
+}
+
+#[test]
+fn changes_say_what_needs_a_restart() {
+    let old = Config::default();
+    let mut new = old.clone();
+    assert_eq!(old.changes(&new), Changes::default());
+    new.log.level = "debug".to_owned();
+    new.media.http = Listen::Off;
+    new.limits.keep_alive_seconds = 5.0;
+    new.objects.s3.secret_key = Some(Secret::reference("other"));
+    let changes = old.changes(&new);
+    assert_eq!(changes.at_run_time, ["limits.keep_alive_seconds", "log.level"]);
+    assert_eq!(changes.at_restart, ["media.http", "objects.s3.secret_key"]);
+
+    // Two literals look alike when redacted and still differ.
+    let mut newer = new.clone();
+    newer.objects.s3.secret_key = Some(Secret::reference("another"));
+    assert_eq!(new.changes(&newer).at_restart, ["objects.s3.secret_key"]);
+}
+
+/// Every key that takes effect at run time exists.
+#[test]
+fn run_time_keys_exist() {
+    let known = Schema::new().all_keys();
+    for key in reload::AT_RUN_TIME {
+        assert!(known.iter().any(|name| name == key), "{key}");
+    }
+}

@@ -1,0 +1,109 @@
+//! The layer between hyper and the service: limits that hold for every request.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderValue, Request, Response, StatusCode, Version};
+use http_body::Body;
+use hyper::body::Incoming;
+use tower_service::Service;
+
+use super::activity::{Activity, InFlight};
+use super::body::{BodyError, ServerBody};
+use super::{Connection, HttpLimits};
+
+/// Bytes that a header field takes beyond its name and value: a colon, a space, a line end.
+const FIELD_OVERHEAD_BYTES: usize = 4;
+
+/// Hands the requests of one connection to the service.
+#[derive(Clone)]
+pub(super) struct Guard<S> {
+    pub(super) service: S,
+    pub(super) activity: Arc<Activity>,
+    pub(super) limits: HttpLimits,
+    pub(super) connection: Connection,
+}
+
+type Answer<B> = Response<ServerBody<B>>;
+
+impl<S, B> hyper::service::Service<Request<Incoming>> for Guard<S>
+where
+    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+    S::Future: Send,
+    S::Error: Into<BodyError>,
+    B: Body<Data = Bytes> + Send + 'static,
+{
+    type Response = Answer<B>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Answer<B>, Infallible>> + Send>>;
+
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        let in_flight = self.activity.begin(request.version() == Version::HTTP_2);
+        if (self.limits.header_bytes as usize) < header_bytes(&request) {
+            let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+            return Box::pin(std::future::ready(Ok(refusal(status, in_flight))));
+        }
+        request.extensions_mut().insert(self.connection);
+        let answer = call_when_ready(self.service.clone(), request);
+        let request_timeout = self.limits.request_timeout;
+        Box::pin(async move { Ok(answer_in_time(answer, request_timeout, in_flight).await) })
+    }
+}
+
+async fn call_when_ready<S, R>(mut service: S, request: R) -> Result<S::Response, S::Error>
+where
+    S: Service<R>,
+{
+    std::future::poll_fn(|context| service.poll_ready(context)).await?;
+    service.call(request).await
+}
+
+async fn answer_in_time<B, E: Into<BodyError>>(
+    answer: impl Future<Output = Result<Response<B>, E>>,
+    request_timeout: Duration,
+    in_flight: InFlight,
+) -> Answer<B> {
+    match tokio::time::timeout(request_timeout, answer).await {
+        Ok(Ok(answer)) => answer.map(|body| ServerBody::service(body, in_flight)),
+        Ok(Err(error)) => {
+            tracing::error!(error = error.into(), "the service failed to answer a request");
+            refusal(StatusCode::INTERNAL_SERVER_ERROR, in_flight)
+        }
+        Err(_) => {
+            tracing::warn!(?request_timeout, "the service did not answer a request in time");
+            refusal(StatusCode::SERVICE_UNAVAILABLE, in_flight)
+        }
+    }
+}
+
+/// The request line and the header fields as HTTP/1 writes them.
+fn header_bytes<T>(request: &Request<T>) -> usize {
+    let path = request.uri().path_and_query().map_or(0, |path| path.as_str().len());
+    let fields = request.headers().iter();
+    let fields =
+        fields.map(|(name, value)| name.as_str().len() + value.len() + FIELD_OVERHEAD_BYTES);
+    path + fields.sum::<usize>()
+}
+
+/// An answer of the listener's own.
+fn refusal<B>(status: StatusCode, in_flight: InFlight) -> Answer<B> {
+    let text = match status {
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => "the headers of the request are too large\n",
+        StatusCode::SERVICE_UNAVAILABLE => "the answer took too long\n",
+        _ => "the request could not be answered\n",
+    };
+    let mut answer = Response::new(ServerBody::text(text, in_flight));
+    *answer.status_mut() = status;
+    let headers = answer.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    answer
+}
