@@ -1,15 +1,16 @@
 //! A warm title: its document, the resident part of each index, and open readers.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use packager::fmp4::SingleFile;
 use packager::index::{
     BlockPlace, HEADER_BYTES, SegmentEntry, SegmentSamples, Sidecar, SidecarHeader, TrackFacts,
     TrackIndex, segment_samples,
 };
 use packager::plan::CutList;
 use packager::presentation::{Accessibility, PresentedImages, PresentedTrack, Presentation};
-use packager::text::{CueTrack, vtt_segment_len};
+use packager::text::{CueTrack, MPEGTS_ORIGIN_TS, read_stored, write_segment};
 use packager::track::{MediaParams, TextCodec, TextParams, TrackInfo};
 use packager::{PackageError, Timescale};
 use platform::objects::{ObjectReader, ObjectStore};
@@ -35,6 +36,8 @@ pub struct LoadedTrack {
     pub document: TrackDocument,
     pub index: TrackIndex,
     pub content: TrackContent,
+    /// Laid out when first asked for.
+    single_file: OnceLock<Option<Arc<SingleFile>>>,
 }
 
 /// Where a track's media comes from.
@@ -104,6 +107,19 @@ impl LoadedAsset {
 }
 
 impl LoadedTrack {
+    fn new(document: TrackDocument, index: TrackIndex, content: TrackContent) -> Self {
+        Self { document, index, content, single_file: OnceLock::new() }
+    }
+
+    /// The track as one file; `None` for cues and for what a segment index can't describe.
+    pub fn single_file(&self) -> Option<&Arc<SingleFile>> {
+        let lay_out = || match &self.content {
+            TrackContent::Samples { .. } => SingleFile::new(&self.index).ok().map(Arc::new),
+            TrackContent::Cues(_) => None,
+        };
+        self.single_file.get_or_init(lay_out).as_ref()
+    }
+
     /// The segment with a number counted from 1; segments without samples don't exist.
     pub fn segment(&self, number: u64) -> Option<(usize, &SegmentEntry)> {
         let index = usize::try_from(number.checked_sub(1)?).ok()?;
@@ -196,7 +212,7 @@ async fn open_track(
         sidecar: sidecar_reader,
         block_place: sidecar.block_place,
     };
-    Ok(LoadedTrack { document: track.clone(), index, content })
+    Ok(LoadedTrack::new(track.clone(), index, content))
 }
 
 /// Header, head and table of a sidecar, in one read for short titles and two for long ones.
@@ -224,12 +240,18 @@ async fn open_cues(
 ) -> Result<LoadedTrack, OriginError> {
     let document = readers.document;
     let bytes = readers.store.get(&document.key(&track.media_file), TEXT_BYTES_MAX).await?;
-    let cues = CueTrack::load(&bytes).map_err(|error| OriginError::CorruptAsset {
+    let cues = read_stored(&bytes).map_err(|error| OriginError::CorruptAsset {
         asset: document.id.clone(),
         reason: format!("{}: {error}", track.media_file),
     })?;
     let index = cue_index(track, &cues, &document.cut_list, document.duration_ms);
-    Ok(LoadedTrack { document: track.clone(), index, content: TrackContent::Cues(cues) })
+    Ok(LoadedTrack::new(track.clone(), index, TrackContent::Cues(cues)))
+}
+
+/// Bytes of the WebVTT segment between two instants in milliseconds.
+fn segment_len(cues: &CueTrack, start_ms: u64, end_ms: u64) -> u64 {
+    let (start, end) = (Timescale::MILLIS.ticks(start_ms), Timescale::MILLIS.ticks(end_ms));
+    write_segment(cues, start, end, MPEGTS_ORIGIN_TS).len() as u64
 }
 
 /// A table for a track of cues: one segment a cut, in milliseconds.
@@ -248,7 +270,7 @@ fn cue_index(
             let (start, end) = (start_ms(index), start_ms(index + 1));
             SegmentEntry {
                 decode_time: start,
-                media_bytes: vtt_segment_len(cues, start, end),
+                media_bytes: segment_len(cues, start, end),
                 sample_count: u32::from(end > start),
                 ..SegmentEntry::default()
             }

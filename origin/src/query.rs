@@ -94,7 +94,11 @@ impl ManifestQuery {
             && self.max_bitrate.is_none_or(|max| track.index.facts.peak_bitrate <= max)
     }
 
-    fn clip(&self, tracks: &mut [PresentedTrack<'_>]) -> Result<(), OriginError> {
+    /// Cuts all tracks to the segments that overlap `start` to `end`.
+    ///
+    /// # Errors
+    /// [`OriginError::InvalidQuery`] when the title ends before.
+    pub fn clip(&self, tracks: &mut [PresentedTrack<'_>]) -> Result<(), OriginError> {
         if self.start.is_none() && self.end.is_none() {
             return Ok(());
         }

@@ -3,10 +3,11 @@
 //! Only headers, tables and side files are read, and nothing is written: whatever is refused here
 //! leaves no trace.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use packager::demux::Movie;
-use packager::image::{ThumbnailGrid, read_thumbnails};
+use packager::image::{PICTURE_PREFIX_BYTES_MAX, ThumbnailGrid, parse_thumbnails, probe_picture};
 use packager::plan::{CutList, SyncTimes, plan_cuts};
 use packager::presentation::{Accessibility, TrackRole};
 use packager::text::{
@@ -53,6 +54,8 @@ pub struct TextFile {
 /// Sprites and how they are tiled.
 pub struct ThumbnailFiles {
     pub grid: ThumbnailGrid,
+    /// Of the files, as they are to be named.
+    pub extension: &'static str,
     /// In order, absolute or relative like the index that named them.
     pub files: Vec<PathBuf>,
 }
@@ -249,11 +252,19 @@ fn read_side_file(path: &Path) -> Result<Vec<u8>, OriginError> {
     std::fs::read(path).map_err(io)
 }
 
+fn read_prefix(path: &Path, len_max: usize) -> Result<Vec<u8>, OriginError> {
+    let io = |source| OriginError::Io { path: path.display().to_string(), source };
+    let mut prefix = Vec::new();
+    let file = std::fs::File::open(path).map_err(io)?;
+    file.take(len_max as u64).read_to_end(&mut prefix).map_err(io)?;
+    Ok(prefix)
+}
+
 fn read_thumbnail_files(path: &Path) -> Result<ThumbnailFiles, OriginError> {
     let bytes = read_side_file(path)?;
     let unreadable =
         |source| OriginError::Unreadable { file: path.display().to_string(), source };
-    let grid = read_thumbnails(&bytes).map_err(unreadable)?;
+    let mut grid = parse_thumbnails(&bytes).map_err(unreadable)?;
     let folder = path.parent().unwrap_or(Path::new(""));
     let mut files = Vec::with_capacity(grid.files.len());
     for name in &grid.files {
@@ -264,7 +275,19 @@ fn read_thumbnail_files(path: &Path) -> Result<ThumbnailFiles, OriginError> {
         }
         files.push(folder.join(name));
     }
-    Ok(ThumbnailFiles { grid, files })
+    let mut extension = "jpg";
+    for (index, file) in files.iter().enumerate() {
+        let unreadable =
+            |source| OriginError::Unreadable { file: file.display().to_string(), source };
+        let prefix = read_prefix(file, PICTURE_PREFIX_BYTES_MAX)?;
+        let Some(size) = probe_picture(&prefix).map_err(unreadable)? else {
+            let reason = format!("{} is neither JPEG, PNG nor WebP", file.display());
+            return Err(OriginError::Refused { reason });
+        };
+        extension = size.format.extension();
+        grid.fit_picture(index, size).map_err(unreadable)?;
+    }
+    Ok(ThumbnailFiles { grid, files, extension })
 }
 
 /// Whether a text track's samples become cues; the others are carried over as they are.

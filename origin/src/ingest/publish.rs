@@ -276,7 +276,7 @@ impl Job {
         &self,
         thumbnails: Option<&ThumbnailFiles>,
     ) -> Result<Option<ImagesDocument>, OriginError> {
-        let Some(ThumbnailFiles { grid, files: paths }) = thumbnails else {
+        let Some(ThumbnailFiles { grid, files: paths, extension }) = thumbnails else {
             return Ok(None);
         };
         let mut hasher = blake3::Hasher::new();
@@ -286,7 +286,7 @@ impl Job {
             let bytes = read_picture(path).await?;
             hasher.update(&bytes);
             file_bytes_max = file_bytes_max.max(bytes.len() as u64);
-            let file = format!("sprite-{}.{}", index + 1, grid.extension());
+            let file = format!("sprite-{}.{}", index + 1, extension);
             self.put(&file, bytes).await?;
             files.push(file);
         }
@@ -299,7 +299,7 @@ impl Job {
             rows: grid.rows,
             tile_duration_ms: grid.tile_duration_ms,
             tile_count: grid.tile_count,
-            extension: grid.extension().to_owned(),
+            extension: (*extension).to_owned(),
             files,
             file_bytes_max,
         }))
