@@ -46,7 +46,7 @@ impl BitRate {
             .zip(video.segments.clone())
             .map(|(duration_ticks, index)| {
                 let entry = |track: &PresentedTrack<'_>| track.index.segments.get(index).copied();
-                let both: Vec<_> = entry(video).into_iter().chain(entry(audio)).collect();
+                let both = [video, audio].map(|track| entry(track).unwrap_or_default());
                 Piece { duration_ticks, bytes: segment_bytes(Packaging::MpegTs, &both) }
             })
             .collect();
