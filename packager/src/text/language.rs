@@ -5,7 +5,7 @@ mod side_file;
 mod table;
 
 pub use side_file::{SideFile, parse_side_file_name};
-use table::{LANGUAGES, Language, TAG_NAMES};
+use table::{LANGUAGES, Language, TAG_NAMES, WITHDRAWN};
 
 /// Longest tag that is read. RFC 5646 4.4.1 asks for 35.
 const TAG_BYTES_MAX: usize = 64;
@@ -25,7 +25,7 @@ pub fn canonical_tag(tag: &str) -> Option<String> {
     if !is_language {
         return None;
     }
-    let mut out = from_iso639_2(&language).map_or(language, str::to_owned);
+    let mut out = shortest(language);
     // Behind a single character (an extension or private use), subtags mean something else.
     let mut in_extension = false;
     for subtag in subtags {
@@ -116,7 +116,13 @@ fn find(alpha2: &str) -> Option<&'static Language> {
 
 fn primary_subtag(tag: &str) -> String {
     let primary = tag.split(['-', '_']).next().unwrap_or("").to_ascii_lowercase();
-    from_iso639_2(&primary).map_or(primary, str::to_owned)
+    shortest(primary)
+}
+
+/// The code that BCP 47 prefers for a language.
+fn shortest(code: String) -> String {
+    let withdrawn = WITHDRAWN.iter().find(|(old, _)| *old == code).map(|(_, new)| *new);
+    withdrawn.or_else(|| from_iso639_2(&code)).map_or(code, str::to_owned)
 }
 
 fn is_alphabetic(text: &str) -> bool {

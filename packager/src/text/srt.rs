@@ -19,6 +19,9 @@ use markup::convert_markup;
 
 const WHAT: &str = "SRT";
 
+/// Lines remembered where no cue is open.
+const STRAY_LINES_MAX: usize = 64;
+
 /// Reads a SubRip file in UTF-8, in UTF-16 with a byte order mark, or in Windows-1252.
 ///
 /// Errors: no timing at all, not one readable cue, a limit exceeded.
@@ -61,6 +64,10 @@ impl<'a> Reader<'a> {
     fn take_line(&mut self, line_number: u32, line: &'a str) -> Result<(), PackageError> {
         let timing = match classify(line) {
             Line::Text if self.current.is_none() => {
+                // Belongs to no cue; only a number at its end matters.
+                if self.text.len() == STRAY_LINES_MAX {
+                    self.text.clear();
+                }
                 self.text.push(line);
                 return Ok(());
             }

@@ -41,6 +41,7 @@ pub(super) const LANGUAGES: &[Language] = &[
     language(("ba", "bak", "", "Bashkir", "Башҡортса")),
     language(("be", "bel", "", "Belarusian", "Беларуская")),
     language(("bg", "bul", "", "Bulgarian", "Български")),
+    language(("bh", "bih", "", "Bihari", "बिहारी")),
     language(("bi", "bis", "", "Bislama", "Bislama")),
     language(("bm", "bam", "", "Bambara", "Bamanankan")),
     language(("bn", "ben", "", "Bengali", "বাংলা")),
@@ -210,6 +211,11 @@ pub(super) const LANGUAGES: &[Language] = &[
     language(("zh", "zho", "chi", "Chinese", "中文")),
     language(("zu", "zul", "", "Zulu", "isiZulu")),
 ];
+
+/// Codes that were withdrawn and what stands for them (IANA Language Subtag Registry). Old
+/// software still writes them.
+pub(super) const WITHDRAWN: [(&str, &str); 5] =
+    [("in", "id"), ("iw", "he"), ("ji", "yi"), ("jw", "jv"), ("mo", "ro")];
 
 /// Names of tags for which "autonym (region)" would not be what a menu says.
 #[rustfmt::skip]

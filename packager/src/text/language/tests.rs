@@ -1,4 +1,5 @@
 use super::*;
+use proptest::prelude::*;
 
 #[test]
 fn the_table_is_sound() {
@@ -51,6 +52,7 @@ fn tags_are_brought_into_form() {
     check("sl-rozaj-1994", Some("sl-rozaj-1994"));
     check("en-u-CA-gregory", Some("en-u-ca-gregory"));
     check("fil", Some("fil"));
+    check("iw-IL", Some("he-IL"));
     check("und", Some("und"));
     check("", None);
     check("e", None);
@@ -117,4 +119,21 @@ fn the_media_files_own_name_says_nothing() {
     check_name("Dr.No.srt", Some("Dr.No"), "-");
     check_name("Dr.No.en.srt", Some("Dr.No"), "en");
     check_name("Dr.No.en.srt", Some("Other"), "en");
+}
+
+proptest! {
+    /// Any text is a tag in form or none, and a tag in form stays as it is.
+    #[test]
+    fn tags_in_form_stay(
+        tag in "[a-zA-Z]{2,3}([-_][a-zA-Z0-9]{1,8}){0,4}", any in ".{0,40}", stem in ".{0,10}",
+    ) {
+        let canonical = canonical_tag(&tag).unwrap();
+        prop_assert_eq!(canonical_tag(&canonical), Some(canonical.clone()));
+        prop_assert_eq!(to_iso639_2(&canonical), to_iso639_2(&tag));
+        if let Some(canonical) = canonical_tag(&any) {
+            prop_assert_eq!(canonical_tag(&canonical), Some(canonical));
+        }
+        display_name(&any);
+        parse_side_file_name(&any, Some(&stem));
+    }
 }
