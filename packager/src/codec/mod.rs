@@ -15,11 +15,9 @@ mod hevc;
 mod nal;
 mod other_audio;
 mod sample_entry;
-mod scan_interim;
 mod text;
 mod video;
 mod vp9;
 
 pub use nal::nal_units;
-pub use scan_interim::{RandomAccess, SampleFacts, SampleScanner};
 pub use sample_entry::describe;

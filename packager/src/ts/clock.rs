@@ -77,6 +77,7 @@ impl Clock {
         Ok(AudioGroup {
             start,
             end,
+            frame_ticks: sample.duration_ticks,
             presentation: self.instant(i128::from(start))?,
             presentation_end: self.instant(i128::from(end))?,
             bytes: frame_bytes,

@@ -94,7 +94,9 @@ pub(super) struct AudioGroup {
     /// Presentation time of the first frame and end of the last, in ticks of the track.
     pub(super) start: u64,
     pub(super) end: u64,
-    /// The same at 90 kHz.
+    /// What the first frame lasts, in ticks of the track.
+    pub(super) frame_ticks: u32,
+    /// `start` and `end` at 90 kHz.
     pub(super) presentation: i64,
     pub(super) presentation_end: i64,
     /// Of the frames, their ADTS headers included.
@@ -103,9 +105,14 @@ pub(super) struct AudioGroup {
 
 impl AudioGroup {
     /// Whether `next`, a group of one frame, may share this PES packet.
+    ///
+    /// A reader counts the time of later frames on from the first. So those that last longer or
+    /// shorter, by more than the rounding to a tick, start a PES packet with a time of its own.
     pub(super) fn admits(&self, next: &Self, timescale: Timescale) -> bool {
         let span = u128::from(next.end.saturating_sub(self.start));
-        span * AUDIO_PES_PER_SECOND <= u128::from(timescale.get())
+        let is_steady = next.start == self.end && next.frame_ticks.abs_diff(self.frame_ticks) <= 1;
+        is_steady
+            && span * AUDIO_PES_PER_SECOND <= u128::from(timescale.get())
             && self.bytes.saturating_add(next.bytes) <= AUDIO_BYTES_TARGET
     }
 
@@ -148,6 +155,7 @@ mod tests {
         let frame = |n: u64| AudioGroup {
             start: n * 1024,
             end: n * 1024 + 1024,
+            frame_ticks: 1024,
             presentation: n as i64 * 1920,
             presentation_end: n as i64 * 1920 + 1920,
             bytes: 300,
@@ -160,6 +168,9 @@ mod tests {
         }
         assert!(!group.admits(&frame(4), timescale));
         assert_eq!((group.end, group.presentation_end, group.bytes), (4096, 7680, 1200));
+        let (late, long) =
+            (AudioGroup { start: 1025, ..frame(1) }, AudioGroup { frame_ticks: 1026, ..frame(1) });
+        assert!(!frame(0).admits(&late, timescale) && !frame(0).admits(&long, timescale));
         let large = AudioGroup { bytes: AUDIO_BYTES_TARGET, ..frame(5) };
         assert!(!frame(4).admits(&large, timescale));
     }

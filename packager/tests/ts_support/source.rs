@@ -104,17 +104,46 @@ pub(crate) fn samples(path: &Path, stream: &str) -> Vec<Sample> {
     let rows = rows.collect::<Vec<_>>();
     let number = |text: &str| text.parse::<i64>().unwrap_or_else(|_| panic!("a number: {text}"));
     let start = rows.first().map_or(0, |row| number(&row[1]));
+    // Decode times are continuous: a sample lasts until the next.
+    let next = rows.iter().skip(1).map(|row| number(&row[1]));
+    let last = rows.last().map(|row| number(&row[1]) + number(&row[2]));
     rows.iter()
-        .map(|row| Sample {
+        .zip(next.chain(last))
+        .map(|(row, end)| Sample {
             offset_bytes: number(&row[4]) as u64,
             size_bytes: number(&row[3]) as u32,
             decode_time: (number(&row[1]) - start) as u64,
-            duration_ticks: number(&row[2]) as u32,
+            duration_ticks: (end - number(&row[1])) as u32,
             composition_offset_ticks: (number(&row[0]) - (number(&row[1]) - start)) as i32,
             is_sync: row[5].starts_with('K'),
             description_index: 0,
         })
         .collect()
+}
+
+/// Describes the audio of an MP4 by ffprobe's codec name and its esds box; `None` without audio.
+pub(crate) fn audio(path: &Path, file: &[u8]) -> Option<TrackInfo> {
+    let codec = match probe(path, "a:0", "stream=codec_name", 1).first()?[0].as_str() {
+        "aac" => AudioCodec::Aac,
+        "ac3" => AudioCodec::Ac3,
+        "eac3" => AudioCodec::Eac3,
+        "mp3" => AudioCodec::Mp3,
+        other => panic!("{other} has no place in a transport stream"),
+    };
+    let aac = (codec == AudioCodec::Aac).then(|| {
+        let esds = box_body(file, b"esds").expect("an esds box");
+        // DecoderSpecificInfo has tag 5 and a length of one byte, or of four that end in it.
+        let tagged = |at: &usize| esds[*at] == 5 && matches!(esds[at + 1], 2..=20 | 0x80);
+        let tag = (21..esds.len() - 1).find(tagged).expect("DecoderSpecificInfo");
+        let at = if esds[tag + 1] == 0x80 { tag + 5 } else { tag + 2 };
+        let bits = u16::from_be_bytes([esds[at], esds[at + 1]]);
+        AacConfig {
+            object_type: if bits >> 11 == 5 { 2 } else { (bits >> 11) as u8 },
+            frequency_index: (bits >> 7 & 0xf) as u8,
+            channel_configuration: (bits >> 3 & 0xf) as u8,
+        }
+    });
+    Some(audio_info(codec, timescale(path, "a"), aac))
 }
 
 /// Timescale of a stream, as its time base says.
