@@ -12,6 +12,7 @@ mod color;
 mod dolby_vision;
 mod esds;
 mod hevc;
+mod iamf;
 mod nal;
 mod other_audio;
 mod sample_entry;
