@@ -93,7 +93,7 @@ pub(super) fn find_config<'a>(
         return Ok(Some(config));
     }
     for wave in entry.all(b"wave") {
-        let inside = children(wave.body, wave.offset + 8)?;
+        let inside = children(wave.body, wave.body_offset())?;
         if let Some(config) = inside.into_iter().find(|child| child.kind.0 == *kind) {
             return Ok(Some(config));
         }

@@ -14,6 +14,10 @@ pub(super) struct Child<'a> {
 }
 
 impl<'a> Child<'a> {
+    pub(super) fn body_offset(&self) -> u64 {
+        self.offset.saturating_add(8)
+    }
+
     pub(super) fn invalid(&self, reason: &'static str) -> PackageError {
         PackageError::InvalidBox { kind: self.kind, offset: self.offset, reason }
     }

@@ -1,8 +1,9 @@
-//! Opus, FLAC, ALAC, DTS, MPEG-H and MP3 outside MPEG-4: the fields of their own configuration
+//! Opus, FLAC, ALAC, DTS, MPEG-H, IAMF, AMR, and MP3 outside MPEG-4: the fields of their own configuration
 //! boxes, where these say more than the sample entry.
 
 use super::audio::{Sound, find_config, require_config};
 use super::bits::{BitReader, Parsed};
+use super::iamf;
 use super::sample_entry::Entry;
 use crate::PackageError;
 use crate::track::AudioCodec;
@@ -30,6 +31,16 @@ pub(super) fn describe(entry: &Entry<'_>, sound: &mut Sound) -> Result<(), Packa
         b"mha1" | b"mhm1" => {
             let config = require_config(entry, b"mhaC")?;
             (config, describe_mpegh(entry, config.body, sound))
+        }
+        b"iamf" => {
+            let config = require_config(entry, b"iacb")?;
+            (config, iamf::describe(config.body, sound))
+        }
+        // 3GPP TS 26.244 6.5 fixes the entry's channels to 2; both codecs are mono.
+        b"samr" | b"sawb" => {
+            sound.channels = 1;
+            sound.sample_rate = if entry.kind.0 == *b"sawb" { 16_000 } else { 8_000 };
+            return Ok(());
         }
         // QuickTime's names of MP3; the second is the WAVE format number 0x55.
         b".mp3" | b"ms\0\x55" => {

@@ -72,7 +72,7 @@ impl<'a> Entry<'a> {
     fn original_format(&self) -> Result<FourCc, PackageError> {
         let frma = FourCc::new(b"frma");
         for sinf in self.children.iter().filter(|child| child.kind.0 == *b"sinf") {
-            for child in children(sinf.body, sinf.offset + 8)? {
+            for child in children(sinf.body, sinf.body_offset())? {
                 if child.kind == frma {
                     let format = child.body.first_chunk::<4>();
                     return format

@@ -9,6 +9,7 @@ use super::color::UNSPECIFIED;
 use super::video::{Picture, color_code_points};
 use crate::track::VideoCodec;
 
+pub(super) use obu::leb128;
 pub(super) use sequence::{ChromaFormat, SequenceHeader};
 
 /// AV1CodecConfigurationRecord (`av1C`), borrowed.

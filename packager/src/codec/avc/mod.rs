@@ -1,6 +1,8 @@
 //! H.264: the configuration record and the parameter sets of a track (ISO/IEC 14496-15 5.3).
 
 mod pps;
+mod scan;
+mod slice;
 mod sps;
 
 use std::collections::BTreeMap;
@@ -11,12 +13,14 @@ use crate::FourCc;
 use crate::track::VideoCodec;
 
 pub(super) use pps::Pps;
+pub(super) use scan::Scanner;
 pub(super) use sps::{Sps, cropped, parse_vui};
 
 /// `nal_unit_type` (ITU-T H.264 table 7-1).
 pub(super) mod nal_type {
     pub(crate) const SLICE: u8 = 1;
     pub(crate) const PARTITION_A: u8 = 2;
+    pub(crate) const PARTITION_B: u8 = 3;
     pub(crate) const PARTITION_C: u8 = 4;
     pub(crate) const IDR: u8 = 5;
     pub(crate) const SEI: u8 = 6;

@@ -5,6 +5,8 @@
 
 mod pps;
 mod ref_pic_set;
+mod scan;
+mod slice;
 mod sps;
 mod vui;
 
@@ -16,6 +18,7 @@ use crate::FourCc;
 use crate::track::VideoCodec;
 
 pub(super) use pps::Pps;
+pub(super) use scan::Scanner;
 pub(super) use sps::Sps;
 
 /// `nal_unit_type` (ITU-T H.265 table 7-1).
@@ -29,7 +32,6 @@ pub(super) mod nal_type {
     /// First and last of the intra random access pictures, reserved ones included.
     pub(crate) const IRAP_FIRST: u8 = 16;
     pub(crate) const IRAP_LAST: u8 = 23;
-    /// Types below are slices; those from here on are not.
     pub(crate) const VPS: u8 = 32;
     pub(crate) const SPS: u8 = 33;
     pub(crate) const PPS: u8 = 34;

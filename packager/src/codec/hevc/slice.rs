@@ -239,8 +239,7 @@ fn count_long_term_pictures(
     known: &[bool],
 ) -> Parsed<u32> {
     let too_many = "a slice has more than 33 long-term pictures";
-    let from_sps =
-        if known.is_empty() { 0 } else { bits.ue_max(LONG_TERM_PICS_MAX, too_many)? };
+    let from_sps = if known.is_empty() { 0 } else { bits.ue_max(LONG_TERM_PICS_MAX, too_many)? };
     let own = bits.ue_max(LONG_TERM_PICS_MAX, too_many)?;
     let mut used = 0;
     for index in 0..from_sps + own {
