@@ -26,6 +26,13 @@ pub enum OriginError {
     #[error("this revision was replaced more than seven days ago")]
     Gone,
 
+    /// Not to be remembered: the node may learn of the revision in a moment.
+    #[error("this node doesn't know the revision")]
+    UnknownRevision,
+
+    #[error("{what} is not built yet")]
+    NotBuilt { what: String },
+
     #[error("`{parameter}`: {reason}")]
     InvalidQuery { parameter: &'static str, reason: String },
 
@@ -62,6 +69,8 @@ impl OriginError {
             Self::UnknownAsset { .. } => (StatusCode::NOT_FOUND, "unknown_title"),
             Self::InvalidAssetId { .. } => (StatusCode::NOT_FOUND, "unknown_title"),
             Self::NotFound { .. } => (StatusCode::NOT_FOUND, "not_found"),
+            Self::UnknownRevision => (StatusCode::NOT_FOUND, "unknown_revision"),
+            Self::NotBuilt { .. } => (StatusCode::NOT_IMPLEMENTED, "not_built"),
             Self::Gone => (StatusCode::GONE, "revision_gone"),
             Self::InvalidQuery { .. } => (StatusCode::BAD_REQUEST, "invalid_parameter"),
             Self::SourceChanged { .. } => (StatusCode::SERVICE_UNAVAILABLE, "source_changed"),

@@ -78,7 +78,7 @@ impl LoadedAsset {
             name: &track.document.name,
             class: track.document.class.into(),
             revision: &track.document.revision,
-            segments: 0..track.index.segments.len(),
+            segments: track.index.presented_segments(),
             label: &track.document.label,
             role: track.document.role.into(),
             is_default: track.document.is_default,

@@ -17,7 +17,7 @@ pub fn problem(error: &OriginError) -> Response<MediaBody> {
         _ => error.to_string(),
     };
     let mut response = problem_with(status, code, &detail);
-    if status == StatusCode::NOT_FOUND {
+    if status == StatusCode::NOT_FOUND && !matches!(error, OriginError::UnknownRevision) {
         let value = HeaderValue::from_static("public, max-age=1");
         response.headers_mut().insert(header::CACHE_CONTROL, value);
     }

@@ -1,5 +1,7 @@
 //! What a viewer may ask of a manifest: which tracks, and which part of the title.
 
+use std::ops::Range;
+
 use packager::presentation::{Presentation, PresentedTrack, TrackClass};
 use packager::track::{MediaParams, TrackKind};
 use packager::{MediaTime, Timescale};
@@ -116,12 +118,26 @@ impl ManifestQuery {
         let (Some(&first), Some(&last)) = (kept.first(), kept.last()) else {
             return Err(invalid("start", "lies after the end of the title"));
         };
+        let (start, end) = (time_of(first).as_seconds(), time_of(last + 1).as_seconds());
         for track in tracks {
-            let end = track.segments.end.min(last + 1);
-            track.segments = first.min(end)..end;
+            clip_track(track, start, end);
         }
         Ok(())
     }
+}
+
+/// Keeps the segments whose middle lies between two cuts: those of audio begin up to half a frame
+/// before or after the cut that they belong to.
+fn clip_track(track: &mut PresentedTrack<'_>, start_seconds: f64, end_seconds: f64) {
+    let index = track.index;
+    let middle = |at: usize| {
+        let time_of = |at: usize| index.timescale().ticks(index.segment_start(at)).as_seconds();
+        f64::midpoint(time_of(at), time_of(at + 1))
+    };
+    let Range { start, end } = track.segments.clone();
+    let first = (start..end).find(|&at| middle(at) >= start_seconds).unwrap_or(end);
+    let last = (first..end).find(|&at| middle(at) >= end_seconds).unwrap_or(end);
+    track.segments = first..last;
 }
 
 /// Keeps the tracks of `kind` that `names` lists by name or language; an empty list keeps none.

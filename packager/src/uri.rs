@@ -10,6 +10,7 @@
 //! mpegts/{class}/{track}-{revision}/{n}.ts | i{n}.ts
 //! mpegts/{class}/{track}_{track}-{revision}_{revision}/{n}.ts
 //! webvtt/text/{track}-{revision}/{n}.vtt | all.vtt
+//! webvtt-ts/text/{track}-{revision}/{n}.vtt
 //! image/image/{images}-{revision}/{n}.jpg
 //! thumbnails.vtt                poster.jpg
 //! ```
@@ -38,7 +39,10 @@ pub enum Packaging {
     Fmp4,
     /// Clear MPEG-TS.
     MpegTs,
+    /// Cues on the timeline of CMAF.
     WebVtt,
+    /// Cues on the clock of MPEG-TS, which runs ten seconds ahead.
+    WebVttTs,
     Image,
 }
 
@@ -48,6 +52,7 @@ impl Packaging {
             Self::Fmp4 => "fmp4",
             Self::MpegTs => "mpegts",
             Self::WebVtt => "webvtt",
+            Self::WebVttTs => "webvtt-ts",
             Self::Image => "image",
         }
     }
@@ -183,7 +188,7 @@ pub fn segment_extension(packaging: Packaging) -> &'static str {
     match packaging {
         Packaging::Fmp4 => "m4s",
         Packaging::MpegTs => "ts",
-        Packaging::WebVtt => "vtt",
+        Packaging::WebVtt | Packaging::WebVttTs => "vtt",
         Packaging::Image => "jpg",
     }
 }

@@ -1,7 +1,7 @@
 //! What an ingest or a probe tells of the result.
 
-use packager::track::{MediaParams, TrackInfo};
 use packager::index::TrackIndex;
+use packager::track::{MediaParams, TrackInfo};
 use serde::Serialize;
 
 use super::tracks::{ChosenTrack, LeftOut};

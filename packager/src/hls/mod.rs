@@ -42,7 +42,12 @@ impl SegmentFormat {
     /// TTML documents in fragments, whatever carries the rest.
     pub fn packaging(self, track: &PresentedTrack<'_>) -> Packaging {
         match (&track.index.info.media, self) {
-            (MediaParams::Text(text), _) if text.codec == TextCodec::WebVtt => Packaging::WebVtt,
+            (MediaParams::Text(text), Self::Fmp4) if text.codec == TextCodec::WebVtt => {
+                Packaging::WebVtt
+            }
+            (MediaParams::Text(text), Self::MpegTs) if text.codec == TextCodec::WebVtt => {
+                Packaging::WebVttTs
+            }
             (MediaParams::Text(_), _) | (_, Self::Fmp4) => Packaging::Fmp4,
             (_, Self::MpegTs) => Packaging::MpegTs,
         }

@@ -53,7 +53,8 @@ impl IndexBuilder {
         events: Vec<TrackEvent>,
         cuts: &CutList,
     ) -> Result<Self, PackageError> {
-        let ranges = segment_boundaries(name, &info, &table, cuts)?;
+        let mut ranges = segment_boundaries(name, &info, &table, cuts)?;
+        let follows_every_cut = drop_inner_gaps(&mut ranges);
         let facts = TrackFacts {
             sample_count: u32::try_from(table.len()).map_err(|_| PackageError::LimitExceeded {
                 what: "samples in a track",
@@ -65,7 +66,7 @@ impl IndexBuilder {
         };
         Ok(Self {
             scanner: SampleScanner::new(&info),
-            sizer: TrackSizer::new(&info, facts.reorder_ticks),
+            sizer: TrackSizer::new(&info, facts.reorder_ticks).filter(|_| follows_every_cut),
             index: TrackIndex {
                 facts,
                 segments: Vec::with_capacity(ranges.len()),
@@ -227,11 +228,32 @@ impl IndexBuilder {
         self.index.facts.average_bitrate = bits_per_second(total, ticks);
         self.index.facts.peak_bitrate = (0..self.index.segments.len())
             .map(|at| {
-                bits_per_second(self.index.segments[at].media_bytes, self.index.segment_duration(at))
+                bits_per_second(
+                    self.index.segments[at].media_bytes,
+                    self.index.segment_duration(at),
+                )
             })
             .max()
             .unwrap_or(0);
     }
+}
+
+/// Drops the cuts that a track has nothing between: a subtitle that stays, a silence. `false` when
+/// there were any, so that the track's segments no longer stand side by side with those of others.
+/// Cuts before the first sample and after the last one stay, which keeps numbers aligned.
+fn drop_inner_gaps(ranges: &mut Vec<Range<usize>>) -> bool {
+    let Some(first) = ranges.iter().position(|range| !range.is_empty()) else {
+        return true;
+    };
+    let last = ranges.iter().rposition(|range| !range.is_empty()).unwrap_or(first);
+    let before = ranges.len();
+    let mut position = 0;
+    ranges.retain(|range| {
+        let is_inner_gap = range.is_empty() && (first..last).contains(&position);
+        position += 1;
+        !is_inner_gap
+    });
+    ranges.len() == before
 }
 
 fn start(sample: &Sample) -> u64 {
@@ -241,8 +263,12 @@ fn start(sample: &Sample) -> u64 {
 /// Frames per second as a reduced fraction. Constant where nine in ten durations agree, so that a
 /// stretched last frame doesn't turn 25 into 24.98; else the mean.
 fn frame_rate(info: &TrackInfo, table: &SampleTable) -> (u32, u32) {
-    let mut durations: Vec<u32> =
-        table.samples.iter().map(|sample| sample.duration_ticks).filter(|&ticks| ticks > 1).collect();
+    let mut durations: Vec<u32> = table
+        .samples
+        .iter()
+        .map(|sample| sample.duration_ticks)
+        .filter(|&ticks| ticks > 1)
+        .collect();
     if durations.is_empty() {
         return (0, 1);
     }
@@ -251,12 +277,10 @@ fn frame_rate(info: &TrackInfo, table: &SampleTable) -> (u32, u32) {
     let agreeing = durations.iter().filter(|&&ticks| ticks.abs_diff(median) <= 1).count();
     let total: u64 = durations.iter().map(|&ticks| u64::from(ticks)).sum();
     let constant = agreeing * 10 >= durations.len() * 9;
-    let exact = durations.iter().filter(|&&ticks| ticks == median).count() * 10 >= durations.len() * 9;
-    let (frames, ticks) = if constant && exact {
-        (1, u64::from(median))
-    } else {
-        (durations.len() as u64, total)
-    };
+    let exact =
+        durations.iter().filter(|&&ticks| ticks == median).count() * 10 >= durations.len() * 9;
+    let (frames, ticks) =
+        if constant && exact { (1, u64::from(median)) } else { (durations.len() as u64, total) };
     reduce(u128::from(info.timescale.get()) * u128::from(frames), u128::from(ticks))
 }
 

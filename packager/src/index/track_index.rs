@@ -1,5 +1,7 @@
 //! The resident part of a track's index, and what one segment's block decodes to.
 
+use std::ops::Range;
+
 use drm::SubsampleMap;
 use serde::{Deserialize, Serialize};
 
@@ -102,6 +104,15 @@ impl TrackIndex {
     /// Ticks that segment `index` lasts: exactly what is between it and the next.
     pub fn segment_duration(&self, index: usize) -> u64 {
         self.segment_start(index + 1).saturating_sub(self.segment_start(index))
+    }
+
+    /// The segments that have samples, as a range: a track that starts late or ends early has none
+    /// at the cuts before or after.
+    pub fn presented_segments(&self) -> Range<usize> {
+        let has_samples = |entry: &SegmentEntry| entry.sample_count > 0;
+        let start = self.segments.iter().position(has_samples);
+        let last = self.segments.iter().rposition(has_samples);
+        start.zip(last).map_or(0..0, |(start, last)| start..last + 1)
     }
 
     /// Ticks that I-frame `index` (from 0) is shown for: up to the next one, or the track's end.

@@ -36,7 +36,7 @@ pub(crate) fn segment_bytes(packaging: Packaging, entries: &[SegmentEntry]) -> u
             let packets = sum(|entry| u64::from(entry.ts_packets));
             packets.saturating_add(TS_PSI_PACKETS).saturating_mul(TS_PACKET_BYTES)
         }
-        Packaging::WebVtt => {
+        Packaging::WebVtt | Packaging::WebVttTs => {
             let cues = sum(|entry| u64::from(entry.sample_count));
             media.saturating_add(VTT_HEADER_BYTES + cues * VTT_CUE_BYTES)
         }

@@ -105,7 +105,7 @@ fn parse_file<'a>(dir: &SegmentDir<'_>, file: &'a str) -> Option<MediaFile<'a>> 
 }
 
 fn parse_packaging(text: &str) -> Option<Packaging> {
-    [Packaging::Fmp4, Packaging::MpegTs, Packaging::WebVtt, Packaging::Image]
+    [Packaging::Fmp4, Packaging::MpegTs, Packaging::WebVtt, Packaging::WebVttTs, Packaging::Image]
         .into_iter()
         .find(|packaging| packaging.as_str() == text)
 }
@@ -115,7 +115,7 @@ impl Packaging {
         match self {
             Self::Fmp4 => class != TrackClass::Image,
             Self::MpegTs => class == TrackClass::Audio || class.is_video(),
-            Self::WebVtt => class == TrackClass::Text,
+            Self::WebVtt | Self::WebVttTs => class == TrackClass::Text,
             Self::Image => class == TrackClass::Image,
         }
     }
