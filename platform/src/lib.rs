@@ -7,5 +7,7 @@
 pub mod config;
 mod data_dir;
 pub mod http;
+pub mod objects;
+pub mod telemetry;
 
 pub use data_dir::{DataDir, DataDirError};

@@ -1,0 +1,16 @@
+//! Logs, request ids and metrics.
+
+mod log;
+mod metrics;
+mod observe;
+mod process;
+mod request_id;
+
+#[cfg(test)]
+mod tests;
+
+pub use log::{LogError, LogHandle, init_log};
+pub use metrics::{HttpMetrics, METRICS_CONTENT_TYPE, encode_metrics};
+pub use observe::{Observe, ObservedBody};
+pub use process::ProcessMetrics;
+pub use request_id::{REQUEST_ID, RequestId};

@@ -1,0 +1,217 @@
+//! The outermost layer of a service: gives each request its id, counts it and logs it.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode};
+use http_body::{Body, Frame, SizeHint};
+use tower_service::Service;
+
+use super::metrics::Finished;
+use super::{HttpMetrics, REQUEST_ID, RequestId};
+
+/// Wraps a service. The request's [`RequestId`] is among its extensions.
+#[derive(Clone, Debug)]
+pub struct Observe<S> {
+    service: S,
+    pub(super) metrics: HttpMetrics,
+    route_of: fn(&str) -> &'static str,
+}
+
+impl<S> Observe<S> {
+    /// `route_of` names the route of a path for metrics, by one of few names.
+    pub fn new(service: S, metrics: HttpMetrics, route_of: fn(&str) -> &'static str) -> Self {
+        Self { service, metrics, route_of }
+    }
+}
+
+impl<S, T, B> Service<Request<T>> for Observe<S>
+where
+    S: Service<Request<T>, Response = Response<B>>,
+    B: Body,
+{
+    type Response = Response<ObservedBody<B>>;
+    type Error = S::Error;
+    type Future = ObservedAnswer<S::Future>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.service.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request<T>) -> Self::Future {
+        let id = RequestId::of(request.headers());
+        request.extensions_mut().insert(id.clone());
+        let path = loggable_path(request.uri().path());
+        let exchange = Exchange {
+            route: (self.route_of)(request.uri().path()),
+            method: request.method().clone(),
+            path,
+            id,
+            began: Instant::now(),
+            metrics: self.metrics.clone(),
+            answer: None,
+        };
+        self.metrics.begin();
+        ObservedAnswer { answer: self.service.call(request), exchange: Some(exchange) }
+    }
+}
+
+/// A path without the token that may be its first part: whoever reads logs must not be able to
+/// watch.
+fn loggable_path(path: &str) -> String {
+    match path.strip_prefix("/~") {
+        Some(rest) => format!("/~{}", rest.find('/').map_or("", |end| &rest[end..])),
+        None => path.to_owned(),
+    }
+}
+
+/// What is known of one request and its answer. Reports when it is dropped.
+#[derive(Debug)]
+struct Exchange {
+    route: &'static str,
+    method: Method,
+    path: String,
+    id: RequestId,
+    began: Instant,
+    metrics: HttpMetrics,
+    answer: Option<Answered>,
+}
+
+#[derive(Debug)]
+struct Answered {
+    status: StatusCode,
+    sent_bytes: u64,
+    first_byte_seconds: Option<f64>,
+    /// Size of the body, where it is known before.
+    expected_bytes: Option<u64>,
+    is_whole: bool,
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        let total_seconds = self.began.elapsed().as_secs_f64();
+        let (id, method, path) = (self.id.as_str(), self.method.as_str(), self.path.as_str());
+        let total_ms = milliseconds(total_seconds);
+        let Some(answer) = &self.answer else {
+            self.metrics.abandon();
+            tracing::info!(target: "access", id, method, path, total_ms, "no answer");
+            return;
+        };
+        let first_byte_seconds = answer.first_byte_seconds.unwrap_or(total_seconds);
+        self.metrics.finish(&Finished {
+            route: self.route,
+            method: &self.method,
+            status: answer.status,
+            sent_bytes: answer.sent_bytes,
+            first_byte_seconds,
+            total_seconds,
+            is_whole: answer.is_whole,
+        });
+        tracing::info!(
+            target: "access",
+            id,
+            method,
+            path,
+            status = answer.status.as_u16(),
+            bytes = answer.sent_bytes,
+            first_byte_ms = milliseconds(first_byte_seconds),
+            total_ms,
+            whole = answer.is_whole,
+        );
+    }
+}
+
+/// To the microsecond.
+fn milliseconds(seconds: f64) -> f64 {
+    (seconds * 1e6).round() / 1e3
+}
+
+pin_project_lite::pin_project! {
+    /// The answer on its way.
+    pub struct ObservedAnswer<F> {
+        #[pin]
+        answer: F,
+        exchange: Option<Exchange>,
+    }
+}
+
+impl<F, B, E> Future for ObservedAnswer<F>
+where
+    F: Future<Output = Result<Response<B>, E>>,
+    B: Body,
+{
+    type Output = Result<Response<ObservedBody<B>>, E>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let mut answer = ready!(this.answer.poll(context))?;
+        let mut exchange = this.exchange.take().expect("a future is not polled after its end");
+        answer.headers_mut().insert(REQUEST_ID, exchange.id.to_header());
+        exchange.answer = Some(Answered {
+            status: answer.status(),
+            sent_bytes: 0,
+            first_byte_seconds: None,
+            expected_bytes: answer.body().size_hint().exact(),
+            // Such bodies are never asked for a byte.
+            is_whole: answer.body().is_end_stream() || exchange.method == Method::HEAD,
+        });
+        Poll::Ready(Ok(answer.map(|body| ObservedBody { body, exchange })))
+    }
+}
+
+pin_project_lite::pin_project! {
+    /// The body of an answer, counted.
+    pub struct ObservedBody<B> {
+        #[pin]
+        body: B,
+        exchange: Exchange,
+    }
+}
+
+impl<B: Body<Data = Bytes>> Body for ObservedBody<B> {
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        let mut this = self.project();
+        let frame = ready!(this.body.as_mut().poll_frame(context));
+        let began = this.exchange.began;
+        if let Some(answer) = &mut this.exchange.answer {
+            answer.first_byte_seconds.get_or_insert_with(|| began.elapsed().as_secs_f64());
+            if let Some(Ok(frame)) = &frame {
+                answer.sent_bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
+            }
+            // With a known length, the end itself is not asked for.
+            answer.is_whole |= frame.is_none()
+                || this.body.is_end_stream()
+                || answer.expected_bytes == Some(answer.sent_bytes);
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::loggable_path;
+
+    #[test]
+    fn tokens_stay_out_of_logs() {
+        assert_eq!(loggable_path("/vod/a/cmaf/master.m3u8"), "/vod/a/cmaf/master.m3u8");
+        assert_eq!(loggable_path("/~sEcReT/vod/a"), "/~/vod/a");
+        assert_eq!(loggable_path("/~sEcReT"), "/~");
+    }
+}

@@ -1,0 +1,162 @@
+//! A proxy between store and server: a delay, counters, and trouble on demand.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt, Full, StreamBody};
+use hyper::body::{Frame, Incoming};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpListener, TcpStream};
+
+pub(crate) const ROUND_TRIP: Duration = Duration::from_millis(50);
+
+type ProxyBody = BoxBody<Bytes, std::io::Error>;
+
+pub(crate) struct Proxy {
+    pub(crate) address: SocketAddr,
+    upstream: SocketAddr,
+    pub(crate) requests: AtomicUsize,
+    pub(crate) gets: AtomicUsize,
+    pub(crate) sent_bytes: AtomicUsize,
+    pub(crate) if_none_match: AtomicUsize,
+    pub(crate) preconditions_failed: AtomicUsize,
+    at_once: AtomicUsize,
+    pub(crate) at_once_max: AtomicUsize,
+    /// The `Range` of each GET.
+    pub(crate) log: Mutex<Vec<String>>,
+    /// GETs that will be answered 503.
+    pub(crate) failures_left: AtomicUsize,
+    /// GETs whose answer will break off in the middle.
+    pub(crate) cuts_left: AtomicUsize,
+    pub(crate) is_silent: AtomicBool,
+    pub(crate) enforces_if_match: AtomicBool,
+}
+
+impl Proxy {
+    pub(crate) async fn start(upstream: SocketAddr) -> Arc<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let proxy = Arc::new(Self {
+            address: listener.local_addr().unwrap(),
+            upstream,
+            requests: AtomicUsize::new(0),
+            gets: AtomicUsize::new(0),
+            sent_bytes: AtomicUsize::new(0),
+            if_none_match: AtomicUsize::new(0),
+            preconditions_failed: AtomicUsize::new(0),
+            at_once: AtomicUsize::new(0),
+            at_once_max: AtomicUsize::new(0),
+            log: Mutex::new(Vec::new()),
+            failures_left: AtomicUsize::new(0),
+            cuts_left: AtomicUsize::new(0),
+            is_silent: AtomicBool::new(false),
+            enforces_if_match: AtomicBool::new(false),
+        });
+        tokio::spawn(Arc::clone(&proxy).run(listener));
+        proxy
+    }
+
+    async fn run(self: Arc<Self>, listener: TcpListener) {
+        while let Ok((stream, _)) = listener.accept().await {
+            stream.set_nodelay(true).unwrap();
+            let proxy = Arc::clone(&self);
+            tokio::spawn(async move {
+                let service = hyper::service::service_fn(move |request| {
+                    let proxy = Arc::clone(&proxy);
+                    async move { Ok::<_, Infallible>(proxy.answer(request).await) }
+                });
+                let connection = hyper::server::conn::http1::Builder::new();
+                // Answers that are cut on purpose end the connection with an error.
+                let _ = connection.serve_connection(TokioIo::new(stream), service).await;
+            });
+        }
+    }
+
+    async fn answer(&self, request: Request<Incoming>) -> Response<ProxyBody> {
+        self.requests.fetch_add(1, Ordering::SeqCst);
+        let is_get = *request.method() == Method::GET;
+        let header = |name: &str| {
+            request.headers().get(name).map(|value| value.to_str().unwrap().to_owned())
+        };
+        if header("if-none-match").is_some_and(|value| value == "*") {
+            self.if_none_match.fetch_add(1, Ordering::SeqCst);
+        }
+        let (range, if_match) = (header("range"), header("if-match"));
+        if is_get {
+            self.gets.fetch_add(1, Ordering::SeqCst);
+            self.log.lock().unwrap().extend(range);
+        }
+        let at_once = self.at_once.fetch_add(1, Ordering::SeqCst) + 1;
+        if is_get {
+            self.at_once_max.fetch_max(at_once, Ordering::SeqCst);
+        }
+        tokio::time::sleep(ROUND_TRIP).await;
+        let answer = self.trouble(is_get).await;
+        let answer = match answer {
+            Some(answer) => answer,
+            None => self.forward(request, is_get, if_match).await,
+        };
+        self.at_once.fetch_sub(1, Ordering::SeqCst);
+        answer
+    }
+
+    async fn trouble(&self, is_get: bool) -> Option<Response<ProxyBody>> {
+        if self.is_silent.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
+        let take = |count: usize| count.checked_sub(1);
+        let fails = is_get
+            && self.failures_left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, take).is_ok();
+        fails.then(|| status(StatusCode::SERVICE_UNAVAILABLE))
+    }
+
+    async fn forward(
+        &self,
+        request: Request<Incoming>,
+        is_get: bool,
+        if_match: Option<String>,
+    ) -> Response<ProxyBody> {
+        let io = TokioIo::new(TcpStream::connect(self.upstream).await.unwrap());
+        let (mut client, connection) = http1::handshake(io).await.unwrap();
+        tokio::spawn(connection);
+        let answer = client.send_request(request).await.unwrap();
+        let (parts, body) = answer.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        let etag = parts.headers.get("etag").map(|etag| etag.to_str().unwrap().to_owned());
+        if is_get && self.enforces_if_match.load(Ordering::SeqCst) && if_match != etag {
+            self.preconditions_failed.fetch_add(1, Ordering::SeqCst);
+            return status(StatusCode::PRECONDITION_FAILED);
+        }
+        if is_get {
+            self.sent_bytes.fetch_add(body.len(), Ordering::SeqCst);
+        }
+        let take = |count: usize| count.checked_sub(1);
+        let is_cut =
+            is_get && self.cuts_left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, take).is_ok();
+        if is_cut {
+            return Response::from_parts(parts, cut_body(body));
+        }
+        Response::from_parts(parts, Full::new(body).map_err(|never| match never {}).boxed())
+    }
+}
+
+fn status(status: StatusCode) -> Response<ProxyBody> {
+    let body = Full::new(Bytes::new()).map_err(|never| match never {}).boxed();
+    Response::builder().status(status).body(body).unwrap()
+}
+
+/// The first half of `body`, then an error.
+fn cut_body(body: Bytes) -> ProxyBody {
+    let half = body.slice(..body.len() / 2);
+    let frames = futures_util::stream::iter([
+        Ok(Frame::data(half)),
+        Err(std::io::Error::other("cut on purpose")),
+    ]);
+    BodyExt::boxed(StreamBody::new(frames))
+}
