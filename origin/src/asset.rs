@@ -16,10 +16,13 @@
 use packager::plan::CutList;
 use packager::presentation::{Accessibility, TrackClass, TrackRole};
 use packager::track::TrackKind;
+use platform::objects::{ObjectError, ObjectKey, SourceVersion};
 use serde::{Deserialize, Serialize};
 
 use crate::OriginError;
 
+/// Folder of the object store that holds all titles.
+pub const ASSETS_FOLDER: &str = "assets";
 /// Version of the document's form.
 const FORMAT: u32 = 1;
 /// Part of every revision. To be raised when the bytes that the muxers write for the same source
@@ -71,9 +74,12 @@ impl AssetId {
         &self.0
     }
 
-    /// Key of a file that belongs to the title as a whole.
-    pub fn key(&self, file: &str) -> String {
-        format!("assets/{}/{file}", self.0)
+    /// Key of a file or folder of the title in the object store.
+    ///
+    /// # Errors
+    /// [`ObjectError::InvalidKey`] when `file` can't be part of one.
+    pub fn key(&self, file: &str) -> Result<ObjectKey, ObjectError> {
+        format!("{ASSETS_FOLDER}/{}/{file}", self.0).parse()
     }
 }
 
@@ -135,6 +141,8 @@ pub struct SourceDocument {
     pub len_bytes: u64,
     /// BLAKE3, hexadecimal.
     pub digest: String,
+    /// Of the stored copy, as it was when it was read: what it is compared with when it is opened.
+    pub version: SourceVersion,
 }
 
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
@@ -207,7 +215,10 @@ impl AssetDocument {
     }
 
     /// Key of a file of this generation in the object store.
-    pub fn key(&self, file: &str) -> String {
+    ///
+    /// # Errors
+    /// [`ObjectError::InvalidKey`] when `file` can't be part of one.
+    pub fn key(&self, file: &str) -> Result<ObjectKey, ObjectError> {
         self.id.key(&format!("{}/{file}", self.generation))
     }
 

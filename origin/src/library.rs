@@ -10,10 +10,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use moka::future::Cache;
-use platform::objects::{ObjectError, ObjectStore};
+use platform::objects::{ObjectError, ObjectKey, ObjectReader, ObjectStore, SourceVersion};
 
 use crate::OriginError;
-use crate::asset::{AssetDocument, AssetId};
+use crate::asset::{ASSETS_FOLDER, AssetDocument, AssetId};
 use crate::loaded::LoadedAsset;
 
 /// `asset.json` of a title with a million cuts is below this.
@@ -39,7 +39,7 @@ struct WarmKey {
 struct WarmAsset {
     asset: Arc<LoadedAsset>,
     /// Version of the document that was loaded.
-    version: String,
+    version: SourceVersion,
     /// Milliseconds since the library was opened at which it was last found current.
     checked_ms: AtomicU64,
 }
@@ -81,12 +81,15 @@ impl Library {
     /// Documents of all titles, by identifier.
     pub async fn documents(&self) -> Result<Vec<AssetDocument>, OriginError> {
         let mut documents = Vec::new();
-        for key in self.store.list("assets/").await? {
-            let Some(id) = asset_of_document_key(&key) else {
+        let folder: ObjectKey = ASSETS_FOLDER.parse()?;
+        for name in self.store.list_folders(&folder).await? {
+            let Ok(id) = AssetId::new(&name) else {
                 continue;
             };
             match self.document(&id).await {
                 Ok(document) => documents.push(document),
+                // What a failed ingest left is no title.
+                Err(OriginError::UnknownAsset { .. }) => {}
                 // A title that is being removed, or that is damaged, hides no other.
                 Err(error) => tracing::warn!(asset = %id, %error, "title is not listed"),
             }
@@ -97,13 +100,18 @@ impl Library {
 
     /// The current document of a title, read from the store.
     pub async fn document(&self, id: &AssetId) -> Result<AssetDocument, OriginError> {
-        let bytes = match self.store.get(&id.key("asset.json"), DOCUMENT_BYTES_MAX).await {
+        let bytes = match self.store.get(&id.key("asset.json")?, DOCUMENT_BYTES_MAX).await {
             Err(ObjectError::NotFound { .. }) => {
                 return Err(OriginError::UnknownAsset { asset: id.clone() });
             }
             result => result?,
         };
         AssetDocument::parse(id, &bytes)
+    }
+
+    /// Opens a file of the store.
+    pub async fn open(&self, key: &ObjectKey) -> Result<ObjectReader, OriginError> {
+        Ok(self.store.open(key, None).await?)
     }
 
     /// Forgets what is warm of a title, after it was replaced or removed.
@@ -139,7 +147,7 @@ impl Library {
         if claimed.is_err() {
             return Ok(true);
         }
-        match self.store.head(&key.document_key()).await {
+        match self.store.head(&key.document_key()?).await {
             Ok(meta) => Ok(meta.version == warm.version),
             Err(ObjectError::NotFound { .. }) => Ok(false),
             Err(error) => {
@@ -151,18 +159,25 @@ impl Library {
     }
 
     async fn load(&self, key: &WarmKey) -> Result<Arc<WarmAsset>, OriginError> {
-        let document_key = key.document_key();
-        let (bytes, meta) =
-            match self.store.get_with_meta(&document_key, DOCUMENT_BYTES_MAX).await {
-                Err(ObjectError::NotFound { .. }) => {
-                    return Err(OriginError::UnknownAsset { asset: key.asset.clone() });
-                }
-                result => result?,
-            };
+        let document = self.store.open(&key.document_key()?, None).await;
+        let document = match document {
+            Err(ObjectError::NotFound { .. }) => {
+                return Err(OriginError::UnknownAsset { asset: key.asset.clone() });
+            }
+            result => result?,
+        };
+        let version = document.meta().version.clone();
+        let len = document.meta().len_bytes;
+        if len > DOCUMENT_BYTES_MAX {
+            let reason = format!("asset.json has {len} bytes");
+            return Err(OriginError::CorruptAsset { asset: key.asset.clone(), reason });
+        }
+        let mut bytes = Vec::new();
+        document.read_into(0..len, &mut bytes).await?;
         let document = AssetDocument::parse(&key.asset, &bytes)?;
         let asset = Arc::new(LoadedAsset::open(&self.store, document).await?);
         let checked_ms = AtomicU64::new(self.now_ms());
-        Ok(Arc::new(WarmAsset { asset, version: meta.version, checked_ms }))
+        Ok(Arc::new(WarmAsset { asset, version, checked_ms }))
     }
 
     fn now_ms(&self) -> u64 {
@@ -171,29 +186,10 @@ impl Library {
 }
 
 impl WarmKey {
-    fn document_key(&self) -> String {
+    fn document_key(&self) -> Result<ObjectKey, ObjectError> {
         match &self.generation {
             None => self.asset.key("asset.json"),
             Some(generation) => self.asset.key(&format!("{generation}/asset.json")),
         }
-    }
-}
-
-/// The title whose current document a key names.
-fn asset_of_document_key(key: &str) -> Option<AssetId> {
-    let id = key.strip_prefix("assets/")?.strip_suffix("/asset.json")?;
-    AssetId::new(id).ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_current_documents_name_a_title() {
-        let id = |key| asset_of_document_key(key).map(|id| id.to_string());
-        assert_eq!(id("assets/movie/asset.json").as_deref(), Some("movie"));
-        assert_eq!(id("assets/movie/g1/asset.json"), None);
-        assert_eq!(id("assets/movie/g1/v1.idx"), None);
     }
 }

@@ -9,7 +9,7 @@ use packager::index::{
     TrackIndex, segment_samples,
 };
 use packager::plan::CutList;
-use packager::presentation::{Accessibility, PresentedImages, PresentedTrack, Presentation};
+use packager::presentation::{Accessibility, Presentation, PresentedImages, PresentedTrack};
 use packager::text::{CueTrack, MPEGTS_ORIGIN_TS, read_stored, write_segment};
 use packager::track::{MediaParams, TextCodec, TextParams, TrackInfo};
 use packager::{PackageError, Timescale};
@@ -172,7 +172,9 @@ impl Readers<'_> {
         if let Some(reader) = self.open.get(file) {
             return Ok(reader.clone());
         }
-        let reader = Arc::new(self.store.open(&self.document.key(file)).await?);
+        let source = self.document.sources.iter().find(|source| source.file == file);
+        let recorded = source.map(|source| &source.version);
+        let reader = Arc::new(self.store.open(&self.document.key(file)?, recorded).await?);
         self.open.insert(file.to_owned(), reader.clone());
         Ok(reader)
     }
@@ -194,30 +196,27 @@ async fn open_track(
     let resident = read_resident(&sidecar_reader).await?;
     let sidecar = Sidecar::parse(&resident).map_err(corrupt)?;
     let media = readers.open(&track.media_file).await?;
-    if media.len_bytes() != sidecar.media.len_bytes {
+    if media.meta().len_bytes != sidecar.media.len_bytes {
         return Err(OriginError::SourceChanged {
             asset: document.id.clone(),
             reason: format!(
                 "`{}` has {} bytes, its index knows {}",
                 track.media_file,
-                media.len_bytes(),
+                media.meta().len_bytes,
                 sidecar.media.len_bytes
             ),
         });
     }
     let mut index = sidecar.index;
     index.info.language.clone_from(&track.language);
-    let content = TrackContent::Samples {
-        media,
-        sidecar: sidecar_reader,
-        block_place: sidecar.block_place,
-    };
+    let content =
+        TrackContent::Samples { media, sidecar: sidecar_reader, block_place: sidecar.block_place };
     Ok(LoadedTrack::new(track.clone(), index, content))
 }
 
 /// Header, head and table of a sidecar, in one read for short titles and two for long ones.
 async fn read_resident(reader: &ObjectReader) -> Result<Vec<u8>, OriginError> {
-    let len = reader.len_bytes();
+    let len = reader.meta().len_bytes;
     let mut bytes = Vec::new();
     reader.read_into(0..len.min(FIRST_READ_BYTES), &mut bytes).await?;
     if bytes.len() < HEADER_BYTES {
@@ -228,7 +227,7 @@ async fn read_resident(reader: &ObjectReader) -> Result<Vec<u8>, OriginError> {
     };
     let wanted = header.resident_bytes().min(len);
     if wanted > bytes.len() as u64 {
-        reader.read_into(bytes.len() as u64..wanted, &mut bytes).await?;
+        reader.read_into(0..wanted, &mut bytes).await?;
     }
     bytes.truncate(wanted as usize);
     Ok(bytes)
@@ -239,7 +238,7 @@ async fn open_cues(
     track: &TrackDocument,
 ) -> Result<LoadedTrack, OriginError> {
     let document = readers.document;
-    let bytes = readers.store.get(&document.key(&track.media_file), TEXT_BYTES_MAX).await?;
+    let bytes = readers.store.get(&document.key(&track.media_file)?, TEXT_BYTES_MAX).await?;
     let cues = read_stored(&bytes).map_err(|error| OriginError::CorruptAsset {
         asset: document.id.clone(),
         reason: format!("{}: {error}", track.media_file),

@@ -199,7 +199,8 @@ fn list(parameter: &'static str, value: &str) -> Result<Vec<String>, OriginError
 /// Seconds with up to three decimals, below a hundred days.
 fn seconds(parameter: &'static str, value: &str) -> Result<MediaTime, OriginError> {
     const SECONDS_MAX: f64 = 8_640_000.0;
-    let parsed: f64 = value.parse().map_err(|_| invalid(parameter, "is not a number of seconds"))?;
+    let parsed: f64 =
+        value.parse().map_err(|_| invalid(parameter, "is not a number of seconds"))?;
     if !(0.0..=SECONDS_MAX).contains(&parsed) {
         return Err(invalid(parameter, "lies outside 0 to 8640000 seconds"));
     }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use packager::fmp4::{init_segment, wvtt_segment};
 use packager::hls::SegmentFormat;
 use packager::image::write_thumbnails;
-use packager::text::{MPEGTS_ORIGIN_FMP4, MPEGTS_ORIGIN_TS, CueTrack, write_segment, write_whole};
+use packager::text::{CueTrack, MPEGTS_ORIGIN_FMP4, MPEGTS_ORIGIN_TS, write_segment, write_whole};
 use packager::uri::{MediaFile, Packaging, ResourceName, SegmentDir};
 
 use crate::OriginError;
@@ -131,9 +131,11 @@ async fn at_revision(
 
 fn has_revisions(asset: &LoadedAsset, dir: &SegmentDir<'_>) -> bool {
     if dir.packaging == Packaging::Image {
-        return asset.document.images.as_ref().is_some_and(|images| {
-            images.name == dir.track && images.revision == dir.revision
-        });
+        return asset
+            .document
+            .images
+            .as_ref()
+            .is_some_and(|images| images.name == dir.track && images.revision == dir.revision);
     }
     let is_current = |name: &str, revision: &str| {
         asset.document.track(name).is_some_and(|track| {
@@ -156,9 +158,8 @@ async fn media(
         return sprite(library, asset, number).await;
     }
     let track = asset.track(dir.track).ok_or_else(|| missing("track"))?;
-    let audio = dir.muxed_with.map(|audio| {
-        asset.track(audio.track).ok_or_else(|| missing("track"))
-    });
+    let audio =
+        dir.muxed_with.map(|audio| asset.track(audio.track).ok_or_else(|| missing("track")));
     let audio = audio.transpose()?;
     check_unchanged(asset, track)?;
     let (content_type, source): (_, Box<dyn Source>) = match &track.content {
@@ -338,7 +339,7 @@ async fn picture(
     etag: String,
     caching: Caching,
 ) -> Result<Entity, OriginError> {
-    let reader = library.open(&asset.document.key(file)).await?;
+    let reader = library.open(&asset.document.key(file)?).await?;
     Ok(Entity {
         content_type,
         etag,

@@ -187,7 +187,7 @@ pub struct FileSource {
 
 impl Source for FileSource {
     fn len_bytes(&self) -> u64 {
-        self.reader.len_bytes()
+        self.reader.meta().len_bytes
     }
 
     fn stream(self: Box<Self>, range: Range<u64>) -> ChunkStream {
@@ -195,8 +195,11 @@ impl Source for FileSource {
             let mut at = range.start;
             while at < range.end {
                 let end = range.end.min(at + CHUNK_BYTES);
-                let bytes = self.reader.slice(at..end).await?;
-                yield Chunk::from(bytes);
+                let mut chunk = Chunk::default();
+                for part in self.reader.slice(at..end).await? {
+                    chunk.push(part);
+                }
+                yield chunk;
                 at = end;
             }
         })
@@ -262,13 +265,20 @@ impl Pieces {
         media: &ObjectReader,
         chunk: &mut Chunk,
     ) -> Result<(), OriginError> {
+        let mut wanted = Vec::new();
         let mut budget = CHUNK_BYTES;
-        while budget > 0 && chunk.part_count() < CHUNK_PARTS_MAX {
+        while budget > 0 && chunk.part_count() + wanted.len() < CHUNK_PARTS_MAX {
             let Some(run) = self.take_run(budget) else {
                 break;
             };
             budget -= run.end - run.start;
-            chunk.push(media.slice(run).await?);
+            wanted.push(run);
+        }
+        media.prepare(&wanted).await?;
+        for run in wanted {
+            for part in media.slice(run).await? {
+                chunk.push(part);
+            }
         }
         Ok(())
     }
@@ -286,9 +296,12 @@ impl Pieces {
             budget -= run.end - run.start;
             wanted.push(run);
         }
-        let mut copied = Vec::with_capacity((CHUNK_BYTES - budget) as usize);
+        let mut copied = vec![0; (CHUNK_BYTES - budget) as usize];
+        let mut rest = copied.as_mut_slice();
         for run in wanted {
-            media.read_into(run, &mut copied).await?;
+            let (part, after) = rest.split_at_mut((run.end - run.start) as usize);
+            media.read_at(run.start, part).await?;
+            rest = after;
         }
         chunk.push(copied.into());
         Ok(())

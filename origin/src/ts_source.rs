@@ -6,7 +6,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use packager::index::SegmentEntry;
 use packager::ts::{
-    Batch, BatchLimits, MuxTrack, SegmentMuxer, TrackSize, segment_len_bytes, write_iframe_segment,
+    Batch, BatchLimits, MuxTrack, SegmentMuxer, SourceRange, TrackSize, segment_len_bytes,
+    write_iframe_segment,
 };
 use platform::objects::ObjectReader;
 
@@ -45,18 +46,11 @@ impl TsSegment {
         let video = self.side(self.video.as_ref()).await?;
         let audio = self.side(self.audio.as_ref()).await?;
         let readers = Readers::new(video.as_ref(), audio.as_ref());
-        let mux = |side: &Option<Side>, source| {
-            side.as_ref().map(|side| MuxTrack {
-                info: &side.track.index.info,
-                samples: &side.samples,
-                source,
-                packets_before: side.packets_before,
-                reorder_ticks: side.track.index.facts.reorder_ticks,
-            })
-        };
         let number = self.index as u64 + 1;
-        let (video, audio) = (mux(&video, 0), mux(&audio, readers.audio_source));
-        let muxer = SegmentMuxer::new(video, audio, number).map_err(|reason| self.damaged(reason))?;
+        let video = video.as_ref().map(|side| side.mux_track(0));
+        let audio = audio.as_ref().map(|side| side.mux_track(readers.audio_source));
+        let muxer =
+            SegmentMuxer::new(video, audio, number).map_err(|reason| self.damaged(reason))?;
         Ok((muxer, readers))
     }
 
@@ -84,6 +78,18 @@ struct Side {
     packets_before: u64,
 }
 
+impl Side {
+    fn mux_track(&self, source: u32) -> MuxTrack<'_> {
+        MuxTrack {
+            info: &self.track.index.info,
+            samples: &self.samples,
+            source,
+            packets_before: self.packets_before,
+            reorder_ticks: self.track.index.facts.reorder_ticks,
+        }
+    }
+}
+
 /// The files that a segment's media lies in: one when both tracks share it.
 struct Readers {
     readers: Vec<Arc<ObjectReader>>,
@@ -109,12 +115,15 @@ impl Readers {
 
     /// Reads the ranges of a batch into `buffer`, one behind the other.
     async fn read(&self, batch: &Batch, buffer: &mut Vec<u8>) -> Result<(), OriginError> {
-        buffer.clear();
+        let len = |range: &SourceRange| (range.bytes.end - range.bytes.start) as usize;
+        buffer.resize(batch.ranges().iter().map(len).sum(), 0);
+        let mut rest = buffer.as_mut_slice();
         for range in batch.ranges() {
-            let Some(reader) = self.readers.get(range.source as usize) else {
-                continue;
-            };
-            reader.read_into(range.bytes.clone(), buffer).await?;
+            let (part, after) = rest.split_at_mut(len(range));
+            if let Some(reader) = self.readers.get(range.source as usize) {
+                reader.read_at(range.bytes.start, part).await?;
+            }
+            rest = after;
         }
         Ok(())
     }

@@ -55,8 +55,7 @@ enum FileKind {
 
 fn only_one(slot: &mut Option<PathBuf>, path: &Path, what: &str) -> Result<(), OriginError> {
     if let Some(first) = slot {
-        let reason =
-            format!("{} and {} can't both be the {what}", first.display(), path.display());
+        let reason = format!("{} and {} can't both be the {what}", first.display(), path.display());
         return Err(OriginError::Refused { reason });
     }
     *slot = Some(path.to_owned());
@@ -101,9 +100,8 @@ fn classify(path: &Path, start: &[u8]) -> Option<FileKind> {
     }
     // Any box type that a file may begin with: the demuxer has the last word.
     let kind = start.get(4..8)?;
-    let known: [&[u8]; 9] = [
-        b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"styp", b"moof", b"pnot",
-    ];
+    let known: [&[u8]; 9] =
+        [b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"styp", b"moof", b"pnot"];
     let by_name = extension.is_some_and(|extension| {
         ["mp4", "m4v", "m4a", "mov", "ismv", "isma", "cmfv", "cmfa", "3gp", "mp4a"]
             .iter()

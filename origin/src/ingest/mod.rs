@@ -27,8 +27,8 @@ use serde::Serialize;
 
 pub use self::movie::read_movie_file;
 pub use self::prepare::{Prepared, prepare};
-pub use self::publish::{IngestOptions, ingest};
-pub use self::report::{IngestReport, TrackReport};
+pub use self::publish::{IngestOptions, ProgressSink, RETIRED_DAYS, ingest};
+pub use self::report::{IngestReport, PresetReport, TrackReport};
 pub use self::tracks::{ChosenTrack, LeftOut};
 
 use self::prepare::becomes_cues;
@@ -125,17 +125,11 @@ fn sink(track: &mut ChosenTrack, prepared: &Prepared) -> Result<TrackSink, Origi
         let reader = SampleTextReader::new(info.source_track_id, info.timescale, entry)?;
         return Ok(TrackSink::Cues(CueSink::new(reader, table)));
     }
-    let events = std::mem::take(&mut track.track.events).into_iter().map(|event| TrackEvent {
-        before_sample: event.first_sample as usize,
-        bytes: event.bytes,
-    });
-    let builder = IndexBuilder::new(
-        &track.name,
-        info.clone(),
-        table,
-        events.collect(),
-        &prepared.cut_list,
-    )?;
+    let events = std::mem::take(&mut track.track.events)
+        .into_iter()
+        .map(|event| TrackEvent { before_sample: event.first_sample as usize, bytes: event.bytes });
+    let builder =
+        IndexBuilder::new(&track.name, info.clone(), table, events.collect(), &prepared.cut_list)?;
     Ok(TrackSink::Index(Box::new(builder)))
 }
 

@@ -78,9 +78,8 @@ pub fn prepare(files: &[PathBuf], target: MediaTime) -> Result<Prepared, OriginE
         for track in movie.tracks {
             if let Some(encryption) = track.encryption {
                 let scheme = encryption.scheme.map_or("unknown".to_owned(), |s| s.to_string());
-                let reason = format!(
-                    "the samples are encrypted (scheme `{scheme}`): give the clear source"
-                );
+                let reason =
+                    format!("the samples are encrypted (scheme `{scheme}`): give the clear source");
                 left_out.push(LeftOut { source, track_id: track.info.source_track_id, reason });
                 continue;
             }
@@ -186,7 +185,8 @@ fn warn_of_long_segments(
     end: MediaTime,
     warnings: &mut Vec<String>,
 ) {
-    let starts: Vec<f64> = cuts.cuts.iter().map(|&c| cuts.timescale.ticks(c).as_seconds()).collect();
+    let starts: Vec<f64> =
+        cuts.cuts.iter().map(|&c| cuts.timescale.ticks(c).as_seconds()).collect();
     let ends = starts.iter().skip(1).copied().chain([end.as_seconds()]);
     let longest = starts.iter().zip(ends).map(|(start, end)| end - start).fold(0.0, f64::max);
     if longest > target.as_seconds() * 2.0 {
@@ -262,8 +262,7 @@ fn read_prefix(path: &Path, len_max: usize) -> Result<Vec<u8>, OriginError> {
 
 fn read_thumbnail_files(path: &Path) -> Result<ThumbnailFiles, OriginError> {
     let bytes = read_side_file(path)?;
-    let unreadable =
-        |source| OriginError::Unreadable { file: path.display().to_string(), source };
+    let unreadable = |source| OriginError::Unreadable { file: path.display().to_string(), source };
     let mut grid = parse_thumbnails(&bytes).map_err(unreadable)?;
     let folder = path.parent().unwrap_or(Path::new(""));
     let mut files = Vec::with_capacity(grid.files.len());

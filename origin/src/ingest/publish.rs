@@ -8,21 +8,23 @@ use packager::presentation::TrackClass;
 use packager::text::{CueTrack, write_stored};
 use packager::track::{MediaParams, TrackKind};
 use packager::{MediaTime, Timescale};
-use platform::objects::{ObjectStore, PutMode};
+use platform::objects::{ObjectError, ObjectKey, ObjectStore, PutMode, SourceVersion};
 
 use super::prepare::{Prepared, TextFile, ThumbnailFiles, prepare};
 use super::report::{IngestReport, PresetReport, TrackReport};
 use super::{Phase, Progress, ScannedSource, ScannedTrack, scan};
 use crate::OriginError;
 use crate::asset::{
-    AssetDocument, AssetId, ImagesDocument, Kind, MUXER_OUTPUT, RetiredGeneration,
-    SourceDocument, TrackDocument, revision,
+    AssetDocument, AssetId, ImagesDocument, Kind, MUXER_OUTPUT, RetiredGeneration, SourceDocument,
+    TrackDocument, revision,
 };
 use crate::library::Library;
 use crate::preset::preset_reports;
 
 /// How long an earlier generation is served after it was replaced.
 pub const RETIRED_DAYS: u64 = 7;
+/// More files than a generation has.
+const FILES_MAX: usize = 100_000;
 const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
 
 /// What to make a title of.
@@ -107,6 +109,12 @@ fn title_of(options: &IngestOptions) -> String {
     stem.map_or_else(|| "title".to_owned(), |stem| stem.to_string_lossy().into_owned())
 }
 
+/// A movie in the store.
+struct StoredSource {
+    file: String,
+    version: SourceVersion,
+}
+
 struct Job {
     store: ObjectStore,
     id: AssetId,
@@ -118,13 +126,13 @@ struct Job {
 }
 
 impl Job {
-    fn key(&self, file: &str) -> String {
+    fn key(&self, file: &str) -> Result<ObjectKey, ObjectError> {
         self.id.key(&format!("{}/{file}", self.generation))
     }
 
     async fn run(&self, mut prepared: Prepared) -> Result<IngestReport, OriginError> {
-        let files = self.copy_sources(&prepared).await?;
-        let paths = self.readable_paths(&prepared, &files);
+        let stored = self.copy_sources(&prepared).await?;
+        let paths = self.readable_paths(&prepared, &stored);
         let total_bytes = total_bytes(&paths);
         let progress = self.progress.clone();
         let (prepared, sources, scanned) = blocking(move || {
@@ -137,7 +145,7 @@ impl Job {
         .await?;
         self.report(Phase::Publish, 0, 1);
         let (mut tracks, mut reports) =
-            self.put_tracks(&prepared, &files, &sources, &scanned).await?;
+            self.put_tracks(&prepared, &stored, &sources, &scanned).await?;
         self.put_side_files(&prepared, &mut tracks, &mut reports).await?;
         let images = self.put_thumbnails(prepared.thumbnails.as_ref()).await?;
         let poster = self.put_poster(&prepared).await?;
@@ -152,7 +160,7 @@ impl Job {
             duration_ms,
             muxer_output: MUXER_OUTPUT,
             cut_list: prepared.cut_list.clone(),
-            sources: source_documents(&prepared, files, sources),
+            sources: source_documents(&prepared, stored, sources),
             tracks,
             images,
             poster,
@@ -164,16 +172,16 @@ impl Job {
     }
 
     /// Puts the movies into the store; gives their names there.
-    async fn copy_sources(&self, prepared: &Prepared) -> Result<Vec<String>, OriginError> {
+    async fn copy_sources(&self, prepared: &Prepared) -> Result<Vec<StoredSource>, OriginError> {
         let total = total_bytes(&prepared.movies);
         let mut files = Vec::with_capacity(prepared.movies.len());
         let mut done = 0;
         for (index, path) in prepared.movies.iter().enumerate() {
             self.report(Phase::Copy, done, total);
             let file = format!("source-{}.mp4", index + 1);
-            self.store.put_file(&self.key(&file), path).await?;
+            let meta = self.store.put_file(&self.key(&file)?, path).await?;
             done += total_bytes(std::slice::from_ref(path));
-            files.push(file);
+            files.push(StoredSource { file, version: meta.version.portable() });
         }
         self.report(Phase::Copy, total, total);
         Ok(files)
@@ -181,8 +189,10 @@ impl Job {
 
     /// Where the sources can be read without a detour: the copies, where they are local files, so
     /// that the index describes what will be served whatever happens to the originals.
-    fn readable_paths(&self, prepared: &Prepared, files: &[String]) -> Vec<PathBuf> {
-        let copies = files.iter().map(|file| self.store.local_path(&self.key(file)));
+    fn readable_paths(&self, prepared: &Prepared, stored: &[StoredSource]) -> Vec<PathBuf> {
+        let copies = stored
+            .iter()
+            .map(|source| self.key(&source.file).ok().and_then(|key| self.store.local_path(&key)));
         let copies = copies.zip(&prepared.movies);
         copies.map(|(copy, original)| copy.unwrap_or_else(|| original.clone())).collect()
     }
@@ -190,7 +200,7 @@ impl Job {
     async fn put_tracks(
         &self,
         prepared: &Prepared,
-        files: &[String],
+        stored: &[StoredSource],
         sources: &[ScannedSource],
         scanned: &[ScannedTrack],
     ) -> Result<(Vec<TrackDocument>, Vec<TrackReport>), OriginError> {
@@ -209,7 +219,7 @@ impl Job {
                             track.track.info.source_track_id,
                             &prepared.cut_list,
                         ),
-                        media_file: files[track.source].clone(),
+                        media_file: stored[track.source].file.clone(),
                         index_digest: blake3::hash(sidecar).to_hex().to_string(),
                         index_file,
                         ..track_document(scanned)
@@ -314,7 +324,7 @@ impl Job {
     }
 
     async fn put(&self, file: &str, bytes: Bytes) -> Result<(), OriginError> {
-        Ok(self.store.put(&self.key(file), bytes, PutMode::Overwrite).await?)
+        Ok(self.store.put(&self.key(file)?, bytes, PutMode::Overwrite).await.map(drop)?)
     }
 
     /// The last step. A new title appears only if nobody else made one of that name meanwhile.
@@ -323,9 +333,8 @@ impl Job {
             .map_err(|error| OriginError::Refused { reason: error.to_string() })?;
         let bytes = Bytes::from(bytes);
         self.put("asset.json", bytes.clone()).await?;
-        let mode =
-            if self.previous.is_some() { PutMode::Overwrite } else { PutMode::IfAbsent };
-        Ok(self.store.put(&self.id.key("asset.json"), bytes, mode).await?)
+        let mode = if self.previous.is_some() { PutMode::Overwrite } else { PutMode::IfAbsent };
+        Ok(self.store.put(&self.id.key("asset.json")?, bytes, mode).await.map(drop)?)
     }
 
     /// The generations that stay: what is replaced now, and what was within the last days.
@@ -333,10 +342,8 @@ impl Job {
         let Some(previous) = &self.previous else {
             return Vec::new();
         };
-        let now = RetiredGeneration {
-            generation: previous.generation.clone(),
-            retired_ms: self.now_ms,
-        };
+        let now =
+            RetiredGeneration { generation: previous.generation.clone(), retired_ms: self.now_ms };
         let still = previous.retired.iter().filter(|retired| {
             self.now_ms.saturating_sub(retired.retired_ms) < RETIRED_DAYS * DAY_MS
         });
@@ -344,9 +351,14 @@ impl Job {
     }
 
     async fn clean_up(&self) {
-        let prefix = self.key("");
-        if let Err(error) = self.store.delete_prefix(&prefix).await {
-            tracing::warn!(%prefix, %error, "could not remove what a failed ingest left");
+        let folder = self.id.key(&self.generation);
+        let removed = match folder {
+            Ok(folder) => self.store.delete_folder(&folder, FILES_MAX).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = removed {
+            let (id, generation) = (&self.id, &self.generation);
+            tracing::warn!(%id, generation, %error, "could not remove what a failed ingest left");
         }
     }
 
@@ -376,21 +388,22 @@ impl Job {
 
 fn source_documents(
     prepared: &Prepared,
-    files: Vec<String>,
+    stored: Vec<StoredSource>,
     sources: Vec<ScannedSource>,
 ) -> Vec<SourceDocument> {
     let given = prepared.movies.iter().map(|path| {
         path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
     });
-    files
+    stored
         .into_iter()
         .zip(given)
         .zip(sources)
-        .map(|((file, given_name), source)| SourceDocument {
-            file,
+        .map(|((stored, given_name), source)| SourceDocument {
+            file: stored.file,
             given_name,
             len_bytes: source.len_bytes,
             digest: source.digest,
+            version: stored.version,
         })
         .collect()
 }

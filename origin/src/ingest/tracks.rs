@@ -7,8 +7,18 @@ use packager::track::{MediaParams, TrackInfo, TrackKind};
 
 /// Names of handlers that encoders put in by themselves: they say nothing to a viewer.
 const EMPTY_NAMES: [&str; 12] = [
-    "handler", "soundhandler", "videohandler", "subtitlehandler", "core media", "mainconcept",
-    "apple sound", "apple video", "sound media", "video media", "gpac", "bento4",
+    "handler",
+    "soundhandler",
+    "videohandler",
+    "subtitlehandler",
+    "core media",
+    "mainconcept",
+    "apple sound",
+    "apple video",
+    "sound media",
+    "video media",
+    "gpac",
+    "bento4",
 ];
 /// Longest label taken from a file.
 const LABEL_CHARS_MAX: usize = 64;
@@ -55,7 +65,9 @@ pub fn choose(candidates: Vec<Candidate>) -> (Vec<ChosenTrack>, Vec<LeftOut>) {
         others.into_iter().partition(|candidate| kind(candidate) == TrackKind::Audio);
 
     leave_out_covers(&mut video, &mut left_out);
-    video.sort_by_key(|candidate| std::cmp::Reverse((pixels(&candidate.track.info), bitrate(candidate))));
+    video.sort_by_key(|candidate| {
+        std::cmp::Reverse((pixels(&candidate.track.info), bitrate(candidate)))
+    });
     leave_out_equals(&mut audio, &mut left_out);
 
     let mut chosen = Vec::new();
@@ -137,11 +149,8 @@ fn leave_out_equals(audio: &mut Vec<Candidate>, left_out: &mut Vec<LeftOut>) {
             continue;
         };
         let better = bitrate(&candidate) > bitrate(&kept[position]) * 11 / 10;
-        let dropped = if better {
-            std::mem::replace(&mut kept[position], candidate)
-        } else {
-            candidate
-        };
+        let dropped =
+            if better { std::mem::replace(&mut kept[position], candidate) } else { candidate };
         left_out.push(LeftOut {
             source: dropped.source,
             track_id: dropped.track.info.source_track_id,

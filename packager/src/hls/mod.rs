@@ -19,6 +19,7 @@ mod tag;
 
 use std::ops::Range;
 
+use crate::fmp4::SingleFile;
 use crate::presentation::{Presentation, PresentedTrack};
 use crate::track::{MediaParams, TextCodec, TrackKind};
 use crate::uri::Packaging;
@@ -61,6 +62,16 @@ pub trait SingleFileRanges {
     /// Bytes of a segment, `moof` to the end of `mdat`, by its index (from 0) in the table. `None`
     /// past the last.
     fn segment_range(&self, segment: usize) -> Option<Range<u64>>;
+}
+
+impl SingleFileRanges for SingleFile {
+    fn init_range(&self) -> Range<u64> {
+        self.init_range()
+    }
+
+    fn segment_range(&self, segment: usize) -> Option<Range<u64>> {
+        self.segment_range(segment)
+    }
 }
 
 /// The audio that the segments of every video carry: MPEG-TS with exactly one audio track.

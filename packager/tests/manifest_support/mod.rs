@@ -94,7 +94,7 @@ pub fn index(info: TrackInfo, durations: &[u64], bytes: u64) -> TrackIndex {
             first_sample: number as u32 * 100,
             sample_count: 100,
             ts_packets,
-            ts_pes: 100,
+            ts_clock_packets: 10,
             ts_packets_before: packets_before,
             ..SegmentEntry::default()
         });

@@ -21,7 +21,7 @@ mod s3;
 mod stream;
 
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
@@ -153,6 +153,32 @@ impl ObjectStore {
         max_entries: usize,
     ) -> Result<Vec<ObjectEntry>, ObjectError> {
         either!(self, store => store.list(folder, max_entries).await)
+    }
+
+    /// Names of the folders right below `folder`, in order.
+    pub async fn list_folders(&self, folder: &ObjectKey) -> Result<Vec<String>, ObjectError> {
+        either!(self, store => store.list_folders(folder).await)
+    }
+
+    /// Where an object lies on this machine, for a store that keeps it here.
+    pub fn local_path(&self, key: &ObjectKey) -> Option<PathBuf> {
+        match self {
+            Self::Local(store) => Some(store.path(key)),
+            #[cfg(feature = "s3")]
+            Self::S3(_) => None,
+        }
+    }
+
+    /// Removes everything below `folder`, which has at most `max_entries` objects.
+    pub async fn delete_folder(
+        &self,
+        folder: &ObjectKey,
+        max_entries: usize,
+    ) -> Result<(), ObjectError> {
+        for entry in self.list(Some(folder), max_entries).await? {
+            self.delete(&entry.key).await?;
+        }
+        Ok(())
     }
 
     /// Removes an object. One that isn't there is as good as removed.

@@ -152,6 +152,31 @@ impl LocalStore {
         .await
     }
 
+    pub async fn list_folders(&self, folder: &ObjectKey) -> Result<Vec<String>, ObjectError> {
+        let path = self.path(folder);
+        blocking(move || {
+            let fail = |error| ObjectError::io("list", &path, error);
+            let listing = match std::fs::read_dir(&path) {
+                Ok(listing) => listing,
+                Err(error) if is_absent(&error) => return Ok(Vec::new()),
+                Err(error) => return Err(fail(error)),
+            };
+            let mut names = Vec::new();
+            for entry in listing {
+                let entry = entry.map_err(fail)?;
+                let is_folder = entry.file_type().map_err(fail)?.is_dir();
+                // Names that are no part of a key are not ours.
+                let Ok(name) = entry.file_name().into_string() else { continue };
+                if is_folder && name.parse::<ObjectKey>().is_ok() {
+                    names.push(name);
+                }
+            }
+            names.sort_unstable();
+            Ok(names)
+        })
+        .await
+    }
+
     fn list_folder(
         &self,
         asked: &str,

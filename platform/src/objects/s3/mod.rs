@@ -190,6 +190,17 @@ impl S3Store {
         Ok(entries)
     }
 
+    pub async fn list_folders(&self, folder: &ObjectKey) -> Result<Vec<String>, ObjectError> {
+        let below = self.path(folder)?;
+        let _request = self.request().await;
+        let listing = self.shared.client.list_with_delimiter(Some(&below)).await;
+        let listing = listing.map_err(|error| failure(folder, error))?;
+        let names = listing.common_prefixes.iter().filter_map(object_store::path::Path::filename);
+        let mut names: Vec<String> = names.map(str::to_owned).collect();
+        names.sort_unstable();
+        Ok(names)
+    }
+
     pub async fn delete(&self, key: &ObjectKey) -> Result<(), ObjectError> {
         let path = self.path(key)?;
         let _request = self.request().await;
