@@ -164,7 +164,8 @@ impl Title {
             "ffmpeg",
             &["-i", path.to_str().unwrap(), "-map", "0:v", "-c", "copy", "-f", format, "-"],
         );
-        let describing: &[u8] = if is_avc { &[7, 8, 9] } else { &[32, 33, 34, 35] };
+        // FFmpeg repeats the SEI of hvcC at every IRAP picture, we at those marked as sync samples.
+        let describing: &[u8] = if is_avc { &[7, 8, 9] } else { &[32, 33, 34, 35, 39] };
         let original = nal_units(&original, is_avc, describing);
         assert!(original == nal_units(&carried, is_avc, describing), "NAL units of {path:?}");
     }
