@@ -39,6 +39,15 @@ impl NalCodec {
         unit_type == if self == Self::Avc { 9 } else { 35 }
     }
 
+    /// Supplemental information, which a sample entry may hold for the whole stream. That of a
+    /// sample says something else, and does not stand in for it.
+    fn is_supplemental(self, unit_type: u8) -> bool {
+        match self {
+            Self::Avc => unit_type == 6,
+            Self::Hevc => matches!(unit_type, 39 | 40),
+        }
+    }
+
     /// Slices and their data partitions: nothing that describes the access unit comes after them.
     fn is_slice(self, unit_type: u8) -> bool {
         match self {
@@ -69,7 +78,7 @@ pub(super) struct Preface {
     /// Bytes of the sample that stay in front: its own delimiter, with the length; 0 without one.
     pub(super) own_delimiter_bytes: usize,
     wants_parameter_sets: bool,
-    /// Bit `n` set: the sample brings a unit of type `n` before its first slice.
+    /// Bit `n` set: the sample brings a unit of type `n`, other than SEI, before its first slice.
     carried: u64,
 }
 
@@ -101,6 +110,7 @@ impl AnnexB {
         let carried = units
             .map(|unit| self.codec.unit_type(unit.first_byte))
             .take_while(|unit_type| !self.codec.is_slice(*unit_type))
+            .filter(|unit_type| !self.codec.is_supplemental(*unit_type))
             .fold(0, |carried, unit_type| carried | 1_u64 << unit_type);
         Preface { own_delimiter_bytes, wants_parameter_sets: is_sync, carried }
     }

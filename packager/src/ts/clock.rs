@@ -43,23 +43,23 @@ pub(super) struct Clock {
     pub(super) reorder_ticks: u32,
 }
 
-/// The times of one picture, unwrapped, at 90 kHz.
+/// The times of one picture, or of the frames in an audio PES packet, unwrapped, at 90 kHz.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct PictureTimes {
+pub(super) struct SampleTimes {
     pub(super) presentation: i64,
     pub(super) decode: i64,
-    /// Decode time of the picture after it.
+    /// Decode time of what comes after it.
     pub(super) decode_end: i64,
 }
 
 impl Clock {
-    pub(super) fn picture(&self, sample: &Sample) -> Result<PictureTimes, &'static str> {
+    pub(super) fn times(&self, sample: &Sample) -> Result<SampleTimes, &'static str> {
         let decode = i128::from(sample.decode_time) - i128::from(self.reorder_ticks);
         let presentation = i128::from(sample.presentation_time());
         if presentation < decode {
-            return Err("the picture comes before its decode time by more than the track allows");
+            return Err("the sample comes before its decode time by more than the track allows");
         }
-        Ok(PictureTimes {
+        Ok(SampleTimes {
             presentation: self.instant(presentation)?,
             decode: self.instant(decode)?,
             decode_end: self.instant(decode + i128::from(sample.duration_ticks))?,
@@ -72,14 +72,13 @@ impl Clock {
         sample: &Sample,
         frame_bytes: u32,
     ) -> Result<AudioGroup, &'static str> {
-        let start = sample.presentation_time();
-        let end = start.checked_add(u64::from(sample.duration_ticks)).ok_or(TIME_TOO_LATE)?;
+        let duration = u64::from(sample.duration_ticks);
         Ok(AudioGroup {
-            start,
-            end,
+            start: sample.decode_time,
+            end: sample.decode_time.checked_add(duration).ok_or(TIME_TOO_LATE)?,
             frame_ticks: sample.duration_ticks,
-            presentation: self.instant(i128::from(start))?,
-            presentation_end: self.instant(i128::from(end))?,
+            composition_offset_ticks: sample.composition_offset_ticks,
+            times: self.times(sample)?,
             bytes: frame_bytes,
         })
     }
@@ -149,11 +148,11 @@ mod tests {
         ];
         let reorder = reorder_ticks(&samples);
         assert_eq!(reorder, 2);
-        let times = clock(25, reorder).picture(&samples[0]).unwrap();
+        let times = clock(25, reorder).times(&samples[0]).unwrap();
         assert_eq!((times.presentation, times.decode), (900_000, 900_000 - 7200));
-        let times = clock(25, reorder).picture(&samples[1]).unwrap();
+        let times = clock(25, reorder).times(&samples[1]).unwrap();
         assert_eq!((times.presentation, times.decode), (903_600, 903_600));
-        assert!(clock(25, 1).picture(&samples[1]).is_err());
+        assert!(clock(25, 1).times(&samples[1]).is_err());
     }
 
     #[test]

@@ -7,7 +7,7 @@
 //! | 1, 1 | PTS_DTS_flags, length of what follows of the header |
 //! | 5 or 10 | PTS, and DTS where it differs |
 
-use super::clock::{PictureTimes, timestamp};
+use super::clock::{SampleTimes, timestamp};
 use super::packet::{CLOCK_FIELD_BYTES, PAYLOAD_BYTES};
 use crate::Timescale;
 
@@ -39,7 +39,7 @@ pub(super) struct PesHeader {
 impl PesHeader {
     /// Header of one picture. `stream_bytes` is the length of the access unit with start codes,
     /// when known; a length that does not fit is left unbounded.
-    pub(super) fn picture(stream_id: u8, times: &PictureTimes, stream_bytes: Option<u64>) -> Self {
+    pub(super) fn picture(stream_id: u8, times: &SampleTimes, stream_bytes: Option<u64>) -> Self {
         let len = picture_header_bytes(times);
         let counted = (len - FIXED_BYTES + COUNTED_BYTES) as u64;
         let length = stream_bytes.and_then(|bytes| u16::try_from(bytes + counted).ok());
@@ -71,13 +71,13 @@ impl PesHeader {
     }
 }
 
-fn picture_header_bytes(times: &PictureTimes) -> usize {
+fn picture_header_bytes(times: &SampleTimes) -> usize {
     let timestamps = if times.decode == times.presentation { 1 } else { 2 };
     FIXED_BYTES + timestamps * TIMESTAMP_BYTES
 }
 
 /// Transport packets that a picture takes: each one carries the clock in its first packet.
-pub(super) fn picture_packets(times: &PictureTimes, stream_bytes: u64) -> u64 {
+pub(super) fn picture_packets(times: &SampleTimes, stream_bytes: u64) -> u64 {
     let header = (CLOCK_FIELD_BYTES + picture_header_bytes(times)) as u64;
     (header + stream_bytes).div_ceil(PAYLOAD_BYTES as u64)
 }
@@ -91,14 +91,14 @@ pub(super) fn audio_packets(frame_bytes: u32) -> u64 {
 /// Audio frames that go into one PES packet together.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct AudioGroup {
-    /// Presentation time of the first frame and end of the last, in ticks of the track.
+    /// Decode time of the first frame and end of the last, in ticks of the track.
     pub(super) start: u64,
     pub(super) end: u64,
-    /// What the first frame lasts, in ticks of the track.
+    /// What the first frame lasts, and how far its presentation is from its decode time.
     pub(super) frame_ticks: u32,
-    /// `start` and `end` at 90 kHz.
-    pub(super) presentation: i64,
-    pub(super) presentation_end: i64,
+    pub(super) composition_offset_ticks: i32,
+    /// Presentation time of the first frame; `start` and `end` at 90 kHz.
+    pub(super) times: SampleTimes,
     /// Of the frames, their ADTS headers included.
     pub(super) bytes: u32,
 }
@@ -110,7 +110,9 @@ impl AudioGroup {
     /// shorter, by more than the rounding to a tick, start a PES packet with a time of its own.
     pub(super) fn admits(&self, next: &Self, timescale: Timescale) -> bool {
         let span = u128::from(next.end.saturating_sub(self.start));
-        let is_steady = next.start == self.end && next.frame_ticks.abs_diff(self.frame_ticks) <= 1;
+        let is_steady = next.start == self.end
+            && next.composition_offset_ticks == self.composition_offset_ticks
+            && next.frame_ticks.abs_diff(self.frame_ticks) <= 1;
         is_steady
             && span * AUDIO_PES_PER_SECOND <= u128::from(timescale.get())
             && self.bytes.saturating_add(next.bytes) <= AUDIO_BYTES_TARGET
@@ -119,7 +121,7 @@ impl AudioGroup {
     /// Takes in a frame that [`Self::admits`] let through.
     pub(super) fn join(&mut self, next: &Self) {
         self.end = next.end;
-        self.presentation_end = next.presentation_end;
+        self.times.decode_end = next.times.decode_end;
         self.bytes += next.bytes;
     }
 }
@@ -128,8 +130,8 @@ impl AudioGroup {
 mod tests {
     use super::*;
 
-    fn times(presentation: i64, decode: i64) -> PictureTimes {
-        PictureTimes { presentation, decode, decode_end: decode }
+    fn times(presentation: i64, decode: i64) -> SampleTimes {
+        SampleTimes { presentation, decode, decode_end: decode }
     }
 
     #[test]
@@ -156,8 +158,8 @@ mod tests {
             start: n * 1024,
             end: n * 1024 + 1024,
             frame_ticks: 1024,
-            presentation: n as i64 * 1920,
-            presentation_end: n as i64 * 1920 + 1920,
+            composition_offset_ticks: 0,
+            times: SampleTimes { decode_end: n as i64 * 1920 + 1920, ..times(0, 0) },
             bytes: 300,
         };
         let mut group = frame(0);
@@ -167,7 +169,7 @@ mod tests {
             group.join(&next);
         }
         assert!(!group.admits(&frame(4), timescale));
-        assert_eq!((group.end, group.presentation_end, group.bytes), (4096, 7680, 1200));
+        assert_eq!((group.end, group.times.decode_end, group.bytes), (4096, 7680, 1200));
         let (late, long) =
             (AudioGroup { start: 1025, ..frame(1) }, AudioGroup { frame_ticks: 1026, ..frame(1) });
         assert!(!frame(0).admits(&late, timescale) && !frame(0).admits(&long, timescale));

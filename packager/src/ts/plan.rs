@@ -1,6 +1,6 @@
 //! The order of a segment: pictures, audio PES packets and clock packets by decode time.
 
-use super::clock::{Clock, PCR_INTERVAL_MAX, PictureTimes, clock_packets_between};
+use super::clock::{Clock, PCR_INTERVAL_MAX, SampleTimes, clock_packets_between};
 use super::media_segment::MuxTrack;
 use super::pes::AudioGroup;
 use super::stream::ElementaryStream;
@@ -36,7 +36,7 @@ impl Unit {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Picture {
     pub(super) frame: Frame,
-    pub(super) times: PictureTimes,
+    pub(super) times: SampleTimes,
     pub(super) is_sync: bool,
 }
 
@@ -86,7 +86,7 @@ impl Plan {
         let clock = Clock { timescale: track.info.timescale, reorder_ticks: track.reorder_ticks };
         for sample in track.samples.iter().filter(|sample| sample.size_bytes > 0) {
             stream.framing(sample.description_index)?;
-            let times = clock.picture(sample)?;
+            let times = clock.times(sample)?;
             let frame = Frame::new(sample)?;
             let picture = Picture { frame, times, is_sync: sample.is_sync };
             self.push(times.decode, Unit::Picture(picture));
@@ -105,7 +105,7 @@ impl Plan {
         if stream.kind != TrackKind::Audio {
             return Err("the track given as audio holds none");
         }
-        let clock = Clock { timescale: track.info.timescale, reorder_ticks: 0 };
+        let clock = Clock { timescale: track.info.timescale, reorder_ticks: track.reorder_ticks };
         let mut open: Option<(AudioGroup, usize)> = None;
         for sample in track.samples.iter().filter(|sample| sample.size_bytes > 0) {
             let framing = stream.framing(sample.description_index)?;
@@ -115,17 +115,17 @@ impl Plan {
             let joined = open.as_mut().filter(|(group, _)| group.admits(&alone, clock.timescale));
             if let Some((group, _)) = joined {
                 group.join(&alone);
-                self.push(group.presentation, Unit::Audio { frame, place: AudioPlace::Later });
+                self.push(group.times.decode, Unit::Audio { frame, place: AudioPlace::Later });
                 continue;
             }
             self.close_group(open.take(), brings_clock);
             if brings_clock {
-                let decode = alone.presentation;
+                let decode = alone.times.decode;
                 self.push(decode, Unit::Clock { decode, kind: TrackKind::Audio });
             }
             open = Some((alone, self.units.len()));
-            let place = AudioPlace::First { presentation: alone.presentation, bytes };
-            self.push(alone.presentation, Unit::Audio { frame, place });
+            let place = AudioPlace::First { presentation: alone.times.presentation, bytes };
+            self.push(alone.times.decode, Unit::Audio { frame, place });
         }
         self.close_group(open, brings_clock);
         Ok(())
@@ -153,7 +153,7 @@ impl Plan {
             *bytes = group.bytes;
         }
         if brings_clock {
-            self.add_clocks(TrackKind::Audio, group.presentation, group.presentation_end);
+            self.add_clocks(TrackKind::Audio, group.times.decode, group.times.decode_end);
         }
     }
 

@@ -64,7 +64,7 @@ impl TrackSizer {
         }
         match self.stream.framing(sample.description_index)? {
             Framing::AnnexB(framing) => {
-                let times = self.clock.picture(sample)?;
+                let times = self.clock.times(sample)?;
                 let preface = framing.preface(payload, sample.is_sync);
                 let bytes = framing.preface_bytes(&preface) + framing.stream_bytes(payload)?;
                 self.packets += pes::picture_packets(&times, bytes);
@@ -112,7 +112,7 @@ impl TrackSizer {
         if let Some(group) = self.group.take() {
             self.packets += pes::audio_packets(group.bytes);
             self.clock_packets +=
-                1 + clock_packets_between(group.presentation, group.presentation_end);
+                1 + clock_packets_between(group.times.decode, group.times.decode_end);
         }
     }
 }

@@ -100,6 +100,9 @@ fn hevc_has_its_own_types() {
     let framing = annex_b(VideoCodec::Hevc, 4, &[vps, sps, pps]);
     check(&framing, &[idr], true, &[delimiter, vps, sps, pps, idr]);
     check(&framing, &[own, vps, idr], true, &[own, sps, pps, vps, idr]);
+    let (sei, own_sei) = (&[0x4e, 1, 137][..], &[0x4e, 1, 5][..]);
+    let framing = annex_b(VideoCodec::Hevc, 4, &[vps, sei]);
+    check(&framing, &[own_sei, idr], true, &[delimiter, vps, sei, own_sei, idr]);
 }
 
 #[test]
