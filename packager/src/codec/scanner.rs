@@ -8,7 +8,7 @@ use drm::{Subsample, SubsampleMap};
 
 use super::bits::Parsed;
 use super::sample_entry::Entry;
-use super::{avc, hevc, video};
+use super::{av1, avc, hevc, video, vp9};
 use crate::track::{TrackInfo, TrackKind};
 
 /// Where a decoder that knows nothing of earlier samples stands.
@@ -52,6 +52,8 @@ enum Stream {
     Whole(RandomAccess),
     Avc(avc::Scanner),
     Hevc(hevc::Scanner),
+    Av1(av1::Scanner),
+    Vp9(vp9::Scanner),
 }
 
 impl SampleScanner {
@@ -100,6 +102,8 @@ impl SampleScanner {
             }
             Some(Stream::Avc(scanner)) => scanner.scan(sample, &mut runs),
             Some(Stream::Hevc(scanner)) => scanner.scan(sample, &mut runs),
+            Some(Stream::Av1(scanner)) => scanner.scan(sample, &mut runs),
+            Some(Stream::Vp9(scanner)) => scanner.scan(sample, &mut runs),
         };
         match scanned {
             Ok(facts) => {
@@ -128,6 +132,8 @@ fn video_stream(entry: &[u8]) -> Stream {
     match &entry.kind.0 {
         b"avc1" | b"avc3" | b"dva1" | b"dvav" => Stream::Avc(avc::Scanner::new(config(b"avcC"))),
         b"hvc1" | b"hev1" | b"dvh1" | b"dvhe" => Stream::Hevc(hevc::Scanner::new(config(b"hvcC"))),
+        b"av01" | b"dav1" => Stream::Av1(av1::Scanner::new(config(b"av1C"))),
+        b"vp09" => Stream::Vp9(vp9::Scanner::default()),
         _ => unknown,
     }
 }
@@ -137,7 +143,7 @@ fn sum(subsamples: &[Subsample]) -> u64 {
     subsamples.iter().map(size).sum()
 }
 
-/// Clear and protected runs of one sample as a scanner meets them, joined where they touch.
+/// Clear and protected runs of one sample as a scanner meets them; clear ones that touch are joined.
 ///
 /// The sample is below 4 GiB and every run lies inside it, so that no sum overflows.
 #[derive(Debug, Default)]
@@ -151,14 +157,13 @@ impl Runs {
         self.clear_bytes += bytes;
     }
 
+    /// Protected runs stay apart even where they touch, as the last two tiles of an AV1 frame do:
+    /// each is a chain of its own.
     pub(super) fn protect(&mut self, bytes: usize) {
         if bytes == 0 {
             return;
         }
-        match self.subsamples.last_mut() {
-            Some(last) if self.clear_bytes == 0 => last.protected_bytes += bytes as u32,
-            _ => self.push(bytes),
-        }
+        self.push(bytes);
     }
 
     /// Of `unit`, the first `header_bytes` are clear and the rest may be protected.

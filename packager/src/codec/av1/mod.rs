@@ -1,8 +1,13 @@
 //! AV1: the configuration record and codec string (AV1 Codec ISO Media File Format Binding 2.3 and
 //! 5), open bitstream units, and the frame headers that tell tile data apart.
 
+mod frame;
+mod frame_tools;
 mod obu;
+mod references;
+mod scan;
 mod sequence;
+mod tile_info;
 
 use super::bits::Parsed;
 use super::color::UNSPECIFIED;
@@ -10,6 +15,7 @@ use super::video::{Picture, color_code_points};
 use crate::track::VideoCodec;
 
 pub(super) use obu::leb128;
+pub(super) use scan::Scanner;
 pub(super) use sequence::{ChromaFormat, SequenceHeader};
 
 /// AV1CodecConfigurationRecord (`av1C`), borrowed.

@@ -5,7 +5,6 @@ use crate::codec::bits::Parsed;
 /// `obu_type` (6.2.2).
 pub(in crate::codec) mod kind {
     pub(in crate::codec) const SEQUENCE_HEADER: u8 = 1;
-    pub(in crate::codec) const TEMPORAL_DELIMITER: u8 = 2;
     pub(in crate::codec) const FRAME_HEADER: u8 = 3;
     pub(in crate::codec) const TILE_GROUP: u8 = 4;
     pub(in crate::codec) const METADATA: u8 = 5;
@@ -18,7 +17,6 @@ pub(in crate::codec) struct Unit<'a> {
     pub(in crate::codec) kind: u8,
     pub(in crate::codec) temporal_id: u8,
     pub(in crate::codec) spatial_id: u8,
-    pub(in crate::codec) has_extension: bool,
     /// Header, extension and size field.
     pub(in crate::codec) header_bytes: usize,
     pub(in crate::codec) payload: &'a [u8],
@@ -74,7 +72,6 @@ impl<'a> Units<'a> {
             kind: header >> 3 & 0xf,
             temporal_id: extension >> 5,
             spatial_id: extension >> 3 & 3,
-            has_extension,
             header_bytes,
             payload,
         })

@@ -1,10 +1,15 @@
 //! VP8 and VP9: the configuration box and codec string (VP Codec ISO Media File Format Binding).
 
+mod frame;
+mod scan;
+
 use super::bits::Parsed;
 use super::color::UNSPECIFIED;
 use super::video::{Picture, color_code_points};
 use crate::FourCc;
 use crate::track::{ColorInfo, VideoCodec};
+
+pub(super) use scan::Scanner;
 
 /// `body` is that of `vpcC`, version and flags included.
 pub(super) fn describe(kind: FourCc, body: &[u8], picture: &mut Picture) -> Parsed<()> {
