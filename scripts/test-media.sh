@@ -18,7 +18,7 @@
 #   id, layout, files (arguments of one `ingest`), fps [num, den], frames, first_frame (of the
 #   picture at time 0), duration_seconds, beep_phase_seconds, video {codec, sizes}, audio [{language,
 #   codec, tone_hz, sample_rate}], text [{language, format, file}], chromium (what Debian's
-#   Chromium decodes: "av", or "v" when only the picture).
+#   Chromium decodes in some container: "av", "v" for the picture alone, or "").
 #
 # Needs: ffmpeg (Debian 12's 5.1 or later; with libx264, libx265, libsvtav1, libvpx, libopus,
 # libmp3lame, all in Debian's build) and bash. Files that exist are kept; delete one to remake it.
@@ -188,7 +188,7 @@ codecs() {
 ac3 1536 v -c:a ac3 -b:a 128k
 eac3 1536 v -c:a eac3 -b:a 128k
 flac 4608 av -c:a flac -strict -2
-mp3 1152 v -c:a libmp3lame -b:a 96k
+mp3 1152 av -c:a libmp3lame -b:a 96k
 CODECS
 }
 

@@ -28,7 +28,8 @@ async function answer(mounts, request, response) {
   const mount = mounts.find(([prefix]) => path.startsWith(prefix));
   if (!mount || path.includes('..')) throw new Error('outside');
   const [prefix, folder, headers = {}] = mount;
-  let file = join(folder, path.slice(prefix.length));
+  const rest = path.slice(prefix.length);
+  let file = rest ? join(folder, rest) : folder; // a mount may be a single file
   if ((await stat(file)).isDirectory()) file = join(file, 'index.html');
   const { size } = await stat(file);
   const common = { ...CORS, 'content-type': TYPES[extname(file)] || 'application/octet-stream', 'accept-ranges': 'bytes', ...headers };
