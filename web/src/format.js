@@ -47,7 +47,7 @@ export function protocolName(name) {
   return name ? PROTOCOLS[name] || name : 'not disclosed';
 }
 
-const FILE_NAME_CHARACTERS_MAX = 28;
+const FILE_NAME_CHARACTERS_MAX = 24;
 
 /** The end of an address, as much as fits a line of the panel. */
 export function fileName(url) {
