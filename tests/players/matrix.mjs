@@ -1,0 +1,58 @@
+#!/usr/bin/env node
+// Runs many cases in one browser process, one after the other.
+//
+//   node matrix.mjs --base http://127.0.0.1:PORT --cases cases.json [--jobs N] [--results FILE] [--only REGEX]
+//
+// cases.json is an array of objects with the long options of play.mjs as keys, a `name`, and a `url`
+// that may be relative to --base. Prints a line per case and last `N passed, M failed`; --results
+// gets the JSON lines. Exit status: 0 all passed, 1 not, 2 wrong usage.
+
+import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { launchBrowser } from './lib/browser.mjs';
+import { normalise } from './lib/options.mjs';
+import { runCase, serveHarness } from './lib/run_case.mjs';
+
+const JOBS_MAX = 8;
+
+let values;
+let cases;
+try {
+  const string = { type: 'string' };
+  ({ values } = parseArgs({ options: { base: string, cases: string, jobs: string, results: string, only: string, h3: string, map: string, 'ignore-certificate': { type: 'boolean' } } }));
+  if (!values.cases) throw new Error('--cases is missing');
+  cases = JSON.parse(readFileSync(values.cases, 'utf8'))
+    .map((raw) => normalise({ ...raw, url: new URL(raw.url, values.base).href }))
+    .filter(({ name }) => !values.only || new RegExp(values.only).test(name));
+  if (cases.length === 0) throw new Error('no case to run');
+} catch (error) {
+  console.error(`matrix: ${error.message}`);
+  process.exit(2);
+}
+
+const { server, origin } = await serveHarness();
+const browser = await launchBrowser({ h3: values.h3, map: values.map, ignoreCertificate: values['ignore-certificate'] });
+if (values.results) writeFileSync(values.results, '');
+const failed = [];
+const queue = [...cases];
+
+async function work() {
+  for (let options = queue.shift(); options; options = queue.shift()) {
+    const startedAt = Date.now();
+    const result = await runCase(browser, origin, options).catch((error) => ({ ok: false, name: options.name, failures: [`harness: ${error.message}`] }));
+    const seconds = ((Date.now() - startedAt) / 1000).toFixed(1);
+    console.log(`${result.ok ? 'ok  ' : 'FAIL'} ${options.name} (${seconds} s)${result.ok ? '' : `\n     ${result.failures.join('\n     ')}`}`);
+    if (!result.ok) failed.push(options.name);
+    if (values.results) appendFileSync(values.results, `${JSON.stringify(result)}\n`);
+  }
+}
+
+try {
+  const jobs = Math.min(Math.max(Number(values.jobs) || 1, 1), JOBS_MAX);
+  await Promise.all(Array.from({ length: jobs }, work));
+} finally {
+  await browser.close();
+  server.close();
+}
+console.log(`${cases.length - failed.length} passed, ${failed.length} failed`);
+process.exitCode = failed.length === 0 ? 0 : 1;

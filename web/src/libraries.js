@@ -1,0 +1,2 @@
+// Replaced by build.mjs: {name: {path, version}} of the players.
+export const LIBRARIES = {};
