@@ -24,6 +24,15 @@ pub enum PackageError {
     #[error("track {track}, sample {sample}: {reason}")]
     InvalidSample { track: u32, sample: u32, reason: &'static str },
 
+    #[error(
+        "track {track}, sample {sample}: {size} bytes at byte {offset} lie outside the source of \
+         {source_len} bytes"
+    )]
+    SampleOutsideSource { track: u32, sample: u32, offset: u64, size: u32, source_len: u64 },
+
+    #[error("was handed bytes at {offset}, having asked for those at {expected}")]
+    UnexpectedBytes { offset: u64, expected: u64 },
+
     #[error("track {track}: {reason}")]
     UnsupportedTrack { track: u32, reason: String },
 
