@@ -5,6 +5,7 @@
 //! them, knows no URL beyond the relative ones it writes, and reads no clock.
 
 pub mod codec;
+pub mod demux;
 mod error;
 mod fourcc;
 pub mod index;
