@@ -134,6 +134,9 @@ pub(crate) fn compare(track: &SourceTrack, raw: &Stream, edited: &Stream) -> Com
     let shifts = shifts.collect::<Vec<_>>();
     let shift = shifts.iter().rev().flatten().next().copied();
     let shift = shift.unwrap_or_else(|| panic!("no sample of track {:?} is shown", track.info));
+    if std::env::var_os("SHOW").is_some() {
+        println!("{shifts:?}")
+    }
     comparison.retimed = shifts.iter().rposition(|&s| s != Some(shift)).map_or(0, |at| at + 1);
     comparison.shift_seconds = shift as f64 / ticks as f64;
     comparison

@@ -116,15 +116,14 @@ fn summarize(rows: &[Row], clocks: EditClocks) -> Result<Edit, &'static str> {
         presented = presented.checked_add(row.duration).ok_or(TOO_LONG)?;
     }
     let is_unlimited = last.duration == 0 || clocks.is_fragmented;
+    let limit = EditLimit {
+        duration_ticks: clocks.to_media(presented)?,
+        tolerance_ticks: clocks.tolerance_ticks(),
+    };
     let edit = Edit {
         lead_ticks: clocks.to_media(lead)?,
         media_time: start.unwrap_or(0),
-        limit: (!is_unlimited)
-            .then(|| {
-                let duration_ticks = clocks.to_media(presented)?;
-                Ok(EditLimit { duration_ticks, tolerance_ticks: clocks.tolerance_ticks() })
-            })
-            .transpose()?,
+        limit: (!is_unlimited).then_some(limit),
     };
     if edit.media_time > TICKS_MAX { Err(TOO_LONG) } else { Ok(edit) }
 }

@@ -18,6 +18,8 @@ mod movie_box;
 mod movie_reader;
 mod sample_entries;
 mod sample_join;
+#[cfg(test)]
+mod test_writer;
 mod timeline;
 mod track_box;
 mod track_build;

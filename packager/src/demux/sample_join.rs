@@ -343,3 +343,6 @@ fn first_chunk_of(row: &[u8; 12]) -> u32 {
 pub(super) fn entry_index(entry_indexes: &[u16], number: u32) -> Option<u16> {
     entry_indexes.get(number.checked_sub(1)? as usize).copied()
 }
+
+#[cfg(test)]
+mod tests;
