@@ -11,6 +11,7 @@
 mod box_reader;
 mod check;
 mod edit_list;
+mod finish;
 mod fragment;
 mod language;
 mod movie;

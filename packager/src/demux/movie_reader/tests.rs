@@ -1,10 +1,11 @@
 //! Whole files written by hand: layouts, fragments, events, and what is refused.
 
 use super::*;
-use crate::demux::Encryption;
+use crate::Timescale;
 use crate::demux::test_writer::{
     Layout, Row, TestTrack, audio_entry, boxed, full, moov, progressive, visual_entry, words,
 };
+use crate::demux::{Encryption, SourceTrack};
 
 fn row(size: u32, duration: u32, composition_offset: i32, is_sync: bool) -> Row {
     Row { size, duration, composition_offset, is_sync }
