@@ -86,7 +86,7 @@ fn fragmented_files_of_every_flavour() {
         "frag_every_frame+empty_moov+default_base_moof",
         "cmaf+delay_moov+frag_keyframe",
         "dash+frag_keyframe+delay_moov",
-        "frag_keyframe+empty_moov+faststart+global_sidx",
+        "frag_keyframe+empty_moov+default_base_moof+faststart+global_sidx",
     ] {
         let name = format!("{}.mp4", flags.replace('+', "_"));
         let path = scratch.ffmpeg(&format!("-i source.mp4 -c copy -movflags {flags}"), &name);

@@ -239,7 +239,7 @@ fn fragments(moov: &Moov, moofs: &[(u64, Moof)], id: u32) -> Vec<AtomSample> {
     let mut samples = Vec::new();
     for traf in trafs {
         let default = traf.tfhd.default_sample_size;
-        let default = default.or(trex.map(|trex| trex.default_sample_size)).unwrap_or(0);
+        let default = default.or_else(|| trex.map(|trex| trex.default_sample_size)).unwrap_or(0);
         for entry in traf.trun.iter().flat_map(|trun| trun.samples.iter()) {
             let size = entry.size.unwrap_or(default);
             samples.push(AtomSample { size, ..AtomSample::default() });
