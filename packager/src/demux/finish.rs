@@ -1,11 +1,11 @@
 //! From what the boxes said to what leaves the module: tracks on the output timeline.
 
 use super::movie_box::MovieBuild;
-use super::timeline::{StartRule, apply_edit};
+use super::timeline::apply_edit;
 use super::track_box::NO_SAMPLES;
 use super::track_build::MediaBuild;
 use super::{Movie, SkippedTrack, SourceTrack, check_table};
-use crate::track::{Sample, SampleTable, TrackKind};
+use crate::track::{Sample, SampleTable};
 use crate::{FourCc, PackageError, Timescale};
 
 pub(super) fn finish_movie(
@@ -30,10 +30,7 @@ pub(super) fn finish_movie(
         move_to_zero(&mut out);
     }
     for track in &out.tracks {
-        check_table(&track.table, source_len).map_err(|fault| {
-            let track = track.info.source_track_id;
-            PackageError::UnsupportedTrack { track, reason: fault.to_string() }
-        })?;
+        debug_assert_eq!(check_table(&track.table, source_len), Ok(()));
     }
     Ok(out)
 }
@@ -47,8 +44,8 @@ fn finish_track(
         return Ok(Err(NO_SAMPLES.to_owned()));
     }
     give_last_a_duration(&mut media);
-    let rule = start_rule(&mut media);
-    let Some(retimed) = apply_edit(&mut media.samples, &media.edit, rule, track)? else {
+    let kind = media.info.kind();
+    let Some(retimed) = apply_edit(&mut media.samples, &media.edit, kind, track)? else {
         return Ok(Err("its edit list presents none of its samples".to_owned()));
     };
     let timescale = media.info.timescale.get().checked_mul(retimed.timescale_factor);
@@ -66,21 +63,6 @@ fn finish_track(
         encryption: media.encryption,
         is_enabled: media.is_enabled,
     }))
-}
-
-/// Sound and text without any sync sample have muddled flags: every sample of theirs stands alone.
-fn start_rule(media: &mut MediaBuild) -> StartRule {
-    let kind = media.info.kind();
-    if kind == TrackKind::Video {
-        return StartRule::SyncSample;
-    }
-    let sync_count = media.samples.iter().filter(|sample| sample.is_sync).count();
-    if sync_count == 0 {
-        media.samples.iter_mut().for_each(|sample| sample.is_sync = true);
-    }
-    let all_sync = sync_count == 0 || sync_count == media.samples.len();
-    // Sound with true sync samples (xHE-AAC) is decoded from one of them, like pictures.
-    if kind == TrackKind::Audio && all_sync { StartRule::SoundFrame } else { StartRule::SyncSample }
 }
 
 /// A last sample of no duration lasts as long as the one before it, or as the media says.

@@ -96,6 +96,34 @@ fn a_file_takes_few_reads_and_any_piece_of_them() {
 }
 
 #[test]
+fn files_beyond_four_gigabytes_are_walked_over() {
+    const MEDIA_BYTES: u64 = 6 << 30;
+    let track = TestTrack { rows: vec![row(1 << 20, 40, 0, true); 2], edits: vec![], ..video() };
+    let layout = Layout { wide_chunk_offsets: true, ..Layout::default() };
+    let last = MEDIA_BYTES - (1 << 21);
+    let moov = moov(&[track], &[vec![last, last + (1 << 20)]], layout, &[]);
+    let mut head = [words(&[1]), b"mdat".to_vec(), MEDIA_BYTES.to_be_bytes().to_vec()].concat();
+    head.resize(1 << 16, 0);
+    // A file with a hole: its start, and `moov` at its end.
+    let mut reader = MovieReader::new(MEDIA_BYTES + moov.len() as u64);
+    let movie = loop {
+        match reader.poll().unwrap() {
+            Step::Need(range) if range.start < 1 << 16 => {
+                reader.handle_bytes(range.start, &head[range.start as usize..range.end as usize])
+            }
+            Step::Need(range) => {
+                let at = |offset: u64| (offset - MEDIA_BYTES) as usize;
+                reader.handle_bytes(range.start, &moov[at(range.start)..at(range.end)])
+            }
+            Step::Done(movie) => break movie,
+        }
+        .unwrap();
+    };
+    let offsets = movie.tracks[0].table.samples.iter().map(|sample| sample.offset_bytes);
+    assert_eq!(offsets.collect::<Vec<_>>(), [last, last + (1 << 20)]);
+}
+
+#[test]
 fn bytes_nobody_asked_for_are_refused() {
     let mut reader = MovieReader::new(100);
     assert_eq!(reader.poll(), Ok(Step::Need(0..100)));
