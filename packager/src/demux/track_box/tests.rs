@@ -79,7 +79,7 @@ fn media_of_another_file_is_refused() {
     let here = full(b"url ", 0, 1, &[]);
     let forgotten = full(b"url ", 0, 0, b"\0");
     let elsewhere = full(b"url ", 0, 0, b"file:///media.mp4\0");
-    assert_eq!(check(&[here.clone()]), Ok(()));
+    assert_eq!(check(std::slice::from_ref(&here)), Ok(()));
     assert_eq!(check(&[forgotten]), Ok(()));
     assert_eq!(check(&[here, elsewhere.clone()]), Ok(()));
     assert_eq!(check(&[elsewhere]), Err("track 3: its media lies in another file".to_owned()));
