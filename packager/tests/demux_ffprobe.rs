@@ -1,9 +1,9 @@
-//! What ffprobe says about a file, and our tracks held against it.
-
+//! What ffprobe says about a file, our tracks held against it, and files made by ffmpeg.
+#![allow(clippy::disallowed_methods, reason = "tests read and write files")]
 #![allow(dead_code, reason = "shared by test crates that use different parts")]
 
-use std::collections::BTreeMap;
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use packager::demux::SourceTrack;
@@ -85,35 +85,32 @@ pub(crate) struct Comparison {
     pub(crate) dropped_in_front: usize,
     pub(crate) dropped_inside: usize,
     pub(crate) dropped_at_end: usize,
-    /// Samples at the start that got times of their own.
+    /// Packets that ffprobe shows under the edit list and that have no sample.
+    pub(crate) lost: usize,
+    /// Samples that ffprobe does not even decode under the edit list.
+    pub(crate) extra: usize,
+    /// Samples at the start that have times of their own.
     pub(crate) retimed: usize,
-    /// Our presentation time minus ffprobe's with the edit list, in seconds.
+    /// Our presentation time minus ffprobe's under the edit list, in seconds.
     pub(crate) shift_seconds: f64,
 }
 
 /// Holds a track against the packets of ffprobe.
 ///
-/// Every sample must be a packet, in the same order, with the same place, size and key flag; from
-/// the first on that was not moved within the edit, all are presented at ffprobe's time plus one
-/// constant.
+/// Every sample must be a packet, in the same order, with the same place, size and key flag; after
+/// those with times of their own, all are presented at ffprobe's time plus one constant.
 pub(crate) fn compare(track: &SourceTrack, raw: &Stream, edited: &Stream) -> Comparison {
     let mut comparison = Comparison::default();
     let mut packets = raw.packets.iter();
     let samples = &track.table.samples;
     for (index, sample) in samples.iter().enumerate() {
-        let mut skipped = 0;
-        let packet = loop {
-            let packet = packets.next().unwrap_or_else(|| panic!("sample {index} is no packet"));
-            if packet.position == Some(sample.offset_bytes) {
-                break packet;
-            }
-            skipped += 1;
-        };
-        *(if index == 0 {
-            &mut comparison.dropped_in_front
-        } else {
-            &mut comparison.dropped_inside
-        }) += skipped;
+        let is_sample = |packet: &&Packet| packet.position == Some(sample.offset_bytes);
+        let skipped = packets.clone().take_while(|packet| !is_sample(packet)).count();
+        let packet = packets.nth(skipped).unwrap_or_else(|| panic!("sample {index} is no packet"));
+        match index {
+            0 => comparison.dropped_in_front = skipped,
+            _ => comparison.dropped_inside += skipped,
+        }
         assert_eq!(packet.size, u64::from(sample.size_bytes), "size of sample {index}");
         if track.info.kind() == TrackKind::Video {
             assert_eq!(packet.is_key, sample.is_sync, "key flag of sample {index}");
@@ -121,23 +118,65 @@ pub(crate) fn compare(track: &SourceTrack, raw: &Stream, edited: &Stream) -> Com
     }
     comparison.dropped_at_end = packets.count();
 
-    let shown = edited.packets.iter().filter(|packet| !packet.is_discarded);
-    let shown = shown.filter_map(|packet| Some((packet.position?, packet.pts?)));
-    let shown = shown.collect::<BTreeMap<_, _>>();
+    let places = samples.iter().map(|sample| sample.offset_bytes).collect::<BTreeSet<_>>();
+    let under_edit = edited.packets.iter().filter_map(|p| Some((p.position?, p)));
+    let under_edit = under_edit.collect::<BTreeMap<_, _>>();
+    let shown = under_edit.iter().filter(|(_, packet)| !packet.is_discarded);
+    comparison.lost = shown.filter(|(place, _)| !places.contains(place)).count();
+    comparison.extra = places.iter().filter(|place| !under_edit.contains_key(place)).count();
+
     let ticks = i64::from(track.info.timescale.get());
     let factor = ticks / edited.ticks_per_second;
     assert_eq!(factor * edited.ticks_per_second, ticks, "timescales are multiples");
     let shifts = samples.iter().map(|sample| {
-        let pts = shown.get(&sample.offset_bytes)?;
-        Some(sample.presentation_time().cast_signed() - pts * factor)
+        let packet = under_edit.get(&sample.offset_bytes).filter(|packet| !packet.is_discarded)?;
+        Some(sample.presentation_time().cast_signed() - packet.pts? * factor)
     });
     let shifts = shifts.collect::<Vec<_>>();
     let shift = shifts.iter().rev().flatten().next().copied();
-    let shift = shift.unwrap_or_else(|| panic!("no sample of track {:?} is shown", track.info));
-    if std::env::var_os("SHOW").is_some() {
-        println!("{shifts:?}")
-    }
-    comparison.retimed = shifts.iter().rposition(|&s| s != Some(shift)).map_or(0, |at| at + 1);
+    let shift = shift.unwrap_or_else(|| panic!("no sample is shown: {:?}", track.info));
+    let is_moved = |found: &Option<i64>| found.is_some_and(|found| found != shift);
+    let unshown = shifts.iter().take_while(|found| found.is_none()).count();
+    let moved = shifts.iter().rposition(is_moved).map_or(0, |last| last + 1);
+    comparison.retimed = moved.max(unshown);
     comparison.shift_seconds = shift as f64 / ticks as f64;
     comparison
+}
+
+/// A folder of its own under the system's temporary one, removed at the end.
+pub(crate) struct Scratch(PathBuf);
+
+impl Scratch {
+    pub(crate) fn new(name: &str) -> Self {
+        let name = format!("streamverse-{name}-{}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&path).expect("the temporary folder can be written");
+        Self(path)
+    }
+
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// Runs ffmpeg with its arguments in one string; `name` is the file it writes in here.
+    pub(crate) fn ffmpeg(&self, arguments: &str, name: &str) -> PathBuf {
+        let path = self.file(name);
+        let output = Command::new("ffmpeg")
+            .args(["-v", "error", "-nostdin", "-y", "-threads", "1"])
+            .args(arguments.split_whitespace())
+            .arg(&path)
+            .current_dir(&self.0)
+            .output()
+            .expect("ffmpeg runs");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "ffmpeg {arguments} {name}: {errors}");
+        path
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // A folder that stays behind is the system's to clean.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
 }

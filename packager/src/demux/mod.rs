@@ -11,6 +11,7 @@
 mod box_reader;
 mod check;
 mod edit_list;
+mod finish;
 mod fragment;
 mod language;
 mod movie;
@@ -45,8 +46,8 @@ const TRACK_SAMPLES_MAX: u64 = 1 << 24;
 const MOVIE_SAMPLES_MAX: u64 = 1 << 25;
 /// Sample entries of one track.
 const SAMPLE_ENTRIES_MAX: u32 = 64;
-/// Children of one container box.
-const CHILDREN_MAX: u32 = 4096;
+/// Children of one container box: some writers give every sample a `trun` of its own.
+const CHILDREN_MAX: u32 = 1 << 16;
 /// Samples decoded only to reach a picture in the middle of a group of pictures: a minute at
 /// 60 fps.
 const PREROLL_SAMPLES_MAX: usize = 4096;

@@ -7,15 +7,13 @@
 use std::ops::Range;
 
 use super::box_reader::{BoxHeader, BoxReader};
+use super::finish::finish_movie;
 use super::fragment::{read_moof, reference_track};
 use super::movie_box::{MovieBuild, read_moov};
-use super::timeline::{StartRule, apply_edit};
-use super::track_box::NO_SAMPLES;
 use super::track_build::{Budget, MediaBuild};
 use super::{EVENT_BYTES_MAX, MOOF_BYTES_MAX, MOOV_BYTES_MAX, SMALL_BOX_BYTES_MAX};
-use super::{EventBox, Movie, SkippedTrack, SourceTrack, TOP_LEVEL_BOXES_MAX, check_table};
-use crate::track::{Sample, SampleTable, TrackKind};
-use crate::{FourCc, PackageError, Timescale};
+use super::{EventBox, Movie, TOP_LEVEL_BOXES_MAX};
+use crate::{FourCc, PackageError};
 
 /// What a [`MovieReader`] wants next.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -228,36 +226,12 @@ impl MovieReader {
     }
 
     fn finish(&mut self) -> Result<Movie, PackageError> {
-        let Some(movie) = self.movie.take() else {
+        let Some(mut movie) = self.movie.take() else {
             let missing = PackageError::MissingBox { kind: FourCc::new(b"moov") };
             return Err(self.cut_mdat.take().unwrap_or(missing));
         };
-        let mut out = Movie {
-            brands: std::mem::take(&mut self.brands),
-            is_fragmented: movie.is_fragmented || self.has_fragments,
-            ..Movie::default()
-        };
-        for track in movie.tracks {
-            let (track_id, handler) = (track.track_id, track.handler);
-            let finished = match track.media {
-                Ok(media) => finish_track(media, track_id)?,
-                Err(reason) => Err(reason),
-            };
-            match finished {
-                Ok(track) => out.tracks.push(track),
-                Err(reason) => out.skipped.push(SkippedTrack { track_id, handler, reason }),
-            }
-        }
-        if out.is_fragmented {
-            move_to_zero(&mut out);
-        }
-        for track in &out.tracks {
-            check_table(&track.table, self.budget.source_len).map_err(|fault| {
-                let track = track.info.source_track_id;
-                PackageError::UnsupportedTrack { track, reason: fault.to_string() }
-            })?;
-        }
-        Ok(out)
+        movie.is_fragmented |= self.has_fragments;
+        finish_movie(movie, std::mem::take(&mut self.brands), self.source_len())
     }
 }
 
@@ -349,79 +323,6 @@ fn read_fragment(
         }
     }
     Ok(())
-}
-
-/// Puts a track on the output timeline; the inner error is the reason when nothing is left of it.
-fn finish_track(
-    mut media: MediaBuild,
-    track: u32,
-) -> Result<Result<SourceTrack, String>, PackageError> {
-    if media.samples.is_empty() {
-        return Ok(Err(NO_SAMPLES.to_owned()));
-    }
-    give_last_a_duration(&mut media);
-    let rule = start_rule(&mut media);
-    let Some(retimed) = apply_edit(&mut media.samples, &media.edit, rule, track)? else {
-        return Ok(Err("its edit list presents none of its samples".to_owned()));
-    };
-    let timescale = media.info.timescale.get().checked_mul(retimed.timescale_factor);
-    media.info.timescale = timescale.and_then(Timescale::new).ok_or_else(|| {
-        let reason = "its timescale is too coarse for where its edit list starts".to_owned();
-        PackageError::UnsupportedTrack { track, reason }
-    })?;
-    for event in &mut media.events {
-        event.first_sample = retimed.place_of(event.first_sample as usize) as u32;
-    }
-    Ok(Ok(SourceTrack {
-        info: media.info,
-        table: SampleTable { samples: media.samples },
-        events: media.events,
-        encryption: media.encryption,
-        is_enabled: media.is_enabled,
-    }))
-}
-
-/// Sound and text without any sync sample have muddled flags: every sample of theirs stands alone.
-fn start_rule(media: &mut MediaBuild) -> StartRule {
-    let kind = media.info.kind();
-    if kind == TrackKind::Video {
-        return StartRule::SyncSample;
-    }
-    let sync_count = media.samples.iter().filter(|sample| sample.is_sync).count();
-    if sync_count == 0 {
-        media.samples.iter_mut().for_each(|sample| sample.is_sync = true);
-    }
-    let all_sync = sync_count == 0 || sync_count == media.samples.len();
-    // Sound with true sync samples (xHE-AAC) is decoded from one of them, like pictures.
-    if kind == TrackKind::Audio && all_sync { StartRule::SoundFrame } else { StartRule::SyncSample }
-}
-
-/// A last sample of no duration lasts as long as the one before it, or as the media says.
-fn give_last_a_duration(media: &mut MediaBuild) {
-    let whole = u32::try_from(media.duration_ticks).unwrap_or(0).max(1);
-    let before = media.samples.iter().rev().skip(1).map(|sample| sample.duration_ticks);
-    let before = before.into_iter().find(|&duration| duration > 0);
-    if let Some(last) = media.samples.last_mut()
-        && last.duration_ticks == 0
-    {
-        last.duration_ticks = before.unwrap_or(whole);
-    }
-}
-
-/// Moves all tracks together so that the one that starts first starts at 0.
-fn move_to_zero(movie: &mut Movie) {
-    let starts = movie.tracks.iter().map(|t| t.info.timescale.ticks(t.table.start_time()));
-    let Some(origin) = starts.min().filter(|origin| origin.ticks > 0) else {
-        return;
-    };
-    movie.time_origin = Some(origin);
-    for track in &mut movie.tracks {
-        // Not beyond the start of the track, as the origin is not and rounding is downwards.
-        let shift = origin.rescale_floor(track.info.timescale).map_or(0, |time| time.ticks);
-        let shift = shift.min(track.table.start_time());
-        let moved = |sample: &mut Sample| sample.decode_time -= shift;
-        track.table.samples.iter_mut().for_each(moved);
-    }
 }
 
 /// Reads a movie that lies in memory.

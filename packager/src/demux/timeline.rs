@@ -19,7 +19,7 @@
 use super::PREROLL_SAMPLES_MAX;
 use super::edit_list::{Edit, EditLimit};
 use crate::PackageError;
-use crate::track::Sample;
+use crate::track::{Sample, TrackKind};
 
 /// What became of the samples.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -46,15 +46,6 @@ impl Retimed {
     }
 }
 
-/// How the start of a track may be cut.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum StartRule {
-    /// Every sample stands alone and is a frame of sound.
-    SoundFrame,
-    /// Decoding starts on a sync sample.
-    SyncSample,
-}
-
 /// Applies `edit` to the samples of `track`. `None` when it presents none of them.
 ///
 /// # Errors
@@ -63,7 +54,7 @@ pub(super) enum StartRule {
 pub(super) fn apply_edit(
     samples: &mut Vec<Sample>,
     edit: &Edit,
-    rule: StartRule,
+    kind: TrackKind,
     track: u32,
 ) -> Result<Option<Retimed>, PackageError> {
     // The parsers keep all of these below TICKS_MAX, so that sums stay inside i64.
@@ -76,19 +67,31 @@ pub(super) fn apply_edit(
     if let Some(limit) = edit.limit {
         cut_end(samples, clock, limit, scan.media_end);
     }
-    let first = match rule {
-        StartRule::SoundFrame => first_sound_frame(samples, clock),
-        StartRule::SyncSample => first_sync_sample(samples, clock, &scan),
+    // Sound and text without any sync sample have muddled flags: each sample stands alone. Sound
+    // with true sync samples (xHE-AAC) is decoded from one of them, like pictures.
+    let has_no_flags = kind != TrackKind::Video && scan.sync_count == 0;
+    let is_all_sync = has_no_flags || scan.sync_count == scan.count;
+    let first = match kind {
+        TrackKind::Audio if is_all_sync => first_sound_frame(samples, clock),
+        _ => first_sync_sample(samples, clock, &scan, has_no_flags),
     };
     let Some(first) = first else {
-        if rule == StartRule::SyncSample && !samples.is_empty() {
+        if scan.sync_count == 0 && !has_no_flags {
             let reason = "none of its samples is a sync sample".to_owned();
             return Err(PackageError::UnsupportedTrack { track, reason });
         }
         return Ok(None);
     };
-    let early = EarlySamples::of(samples, clock, first, scan.media_end, track)?;
+    let starts_exactly = scan.at_lead == Some(first)
+        && scan.at_lead_count == 1
+        && clock.presented(&samples[first]) == lead;
+    let early = if starts_exactly {
+        EarlySamples::NONE
+    } else {
+        EarlySamples::of(samples, clock, first, scan.media_end, track)?
+    };
     let mut writer = Writer::new(clock, &early, first, clock.presented(&samples[first]), track);
+    writer.sets_sync = has_no_flags;
     writer.write(samples)?;
     Ok(Some(Retimed {
         timescale_factor: early.timescale_factor,
@@ -121,22 +124,31 @@ struct Scan {
     media_end: i64,
     /// The sample on screen when the track starts.
     at_lead: Option<usize>,
+    /// How many are presented at that sample's time.
+    at_lead_count: usize,
+    sync_count: usize,
+    count: usize,
 }
 
 impl Scan {
     fn of(samples: &[Sample], clock: Clock) -> Self {
         let mut media_end = i64::MIN;
         let mut at_lead = None;
+        let mut at_lead_count = 0;
+        let mut sync_count = 0;
         let mut latest = i64::MIN;
         for (index, sample) in samples.iter().enumerate() {
             let presented = clock.presented(sample);
+            sync_count += usize::from(sample.is_sync);
             media_end = media_end.max(presented + i64::from(sample.duration_ticks));
-            if presented <= clock.lead && presented > latest {
-                latest = presented;
-                at_lead = Some(index);
+            if presented <= clock.lead && presented >= latest {
+                if presented > latest {
+                    (latest, at_lead, at_lead_count) = (presented, Some(index), 0);
+                }
+                at_lead_count += 1;
             }
         }
-        Self { media_end, at_lead }
+        Self { media_end, at_lead, at_lead_count, sync_count, count: samples.len() }
     }
 }
 
@@ -166,13 +178,19 @@ fn first_sound_frame(samples: &[Sample], clock: Clock) -> Option<usize> {
 /// to start for it: the picture may refer to what lies before (ISO/IEC 14496-12 3.1, leading
 /// samples). Where nothing can be decoded at the start, the track starts late, on its first sync
 /// sample.
-fn first_sync_sample(samples: &[Sample], clock: Clock, scan: &Scan) -> Option<usize> {
+fn first_sync_sample(
+    samples: &[Sample],
+    clock: Clock,
+    scan: &Scan,
+    has_no_flags: bool,
+) -> Option<usize> {
+    let is_sync = |sample: &Sample| sample.is_sync || has_no_flags;
     let before = scan.at_lead.filter(|&index| index < samples.len()).and_then(|at_lead| {
         let shown = clock.presented(&samples[at_lead]);
-        let is_start = |sample: &Sample| sample.is_sync && clock.presented(sample) <= shown;
+        let is_start = |sample: &Sample| is_sync(sample) && clock.presented(sample) <= shown;
         samples[..=at_lead].iter().rposition(is_start)
     });
-    before.or_else(|| samples.iter().position(|sample| sample.is_sync))
+    before.or_else(|| samples.iter().position(is_sync))
 }
 
 /// Samples presented up to the start of the track: they need times of their own.
@@ -183,6 +201,8 @@ struct EarlySamples {
 }
 
 impl EarlySamples {
+    const NONE: Self = Self { times: Vec::new(), timescale_factor: 1 };
+
     fn of(
         samples: &[Sample],
         clock: Clock,
@@ -246,6 +266,8 @@ struct Writer<'a> {
     /// Decode times move by this once the early samples are past.
     decode_shift: Option<i64>,
     dropped: Vec<usize>,
+    /// Every sample becomes a sync sample.
+    sets_sync: bool,
     track: u32,
 }
 
@@ -260,6 +282,7 @@ impl<'a> Writer<'a> {
             start,
             decode_shift: None,
             dropped: Vec::new(),
+            sets_sync: false,
             track,
         }
     }
@@ -282,6 +305,8 @@ impl<'a> Writer<'a> {
             let (Some(decode), Some(presented)) = (decode, presented) else {
                 return Err(self.out_of_range(index));
             };
+            debug_assert!(presented >= self.clock.lead && decode >= self.clock.lead);
+            sample.is_sync |= self.sets_sync;
             let offset = i32::try_from(presented - decode);
             sample.composition_offset_ticks = offset.map_err(|_| self.out_of_range(index))?;
             sample.decode_time = decode.cast_unsigned();

@@ -273,3 +273,6 @@ pub(super) const NO_SAMPLES: &str = "it has no samples";
 const IDENTITY_MATRIX: [i32; 9] = [1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30];
 /// A label, not a novel.
 const NAME_BYTES_MAX: usize = 256;
+
+#[cfg(test)]
+mod tests;

@@ -34,9 +34,9 @@ fn from_frame(presented: &[(i64, bool)], frame: f64) -> Edit {
 
 /// Applies an edit and lists what is left: (index in the source, decode, presentation, duration).
 #[track_caller]
-fn check(samples: Vec<Sample>, edit: &Edit, rule: StartRule, expected: &[(u64, u64, u64, u32)]) {
+fn check(samples: Vec<Sample>, edit: &Edit, kind: TrackKind, expected: &[(u64, u64, u64, u32)]) {
     let mut samples = samples;
-    apply_edit(&mut samples, edit, rule, 1).unwrap().expect("something is presented");
+    apply_edit(&mut samples, edit, kind, 1).unwrap().expect("something is presented");
     let table = SampleTable { samples };
     check_table(&table, u64::MAX).unwrap();
     let found = table
@@ -54,11 +54,11 @@ fn reordered_frames_decode_when_the_first_is_presented() {
     let track = [(0, I), (3, P), (1, P), (2, P)];
     let expected =
         [(0, 0, 0, 1000), (1, 1000, 3000, 1000), (2, 2000, 1000, 1000), (3, 3000, 2000, 1000)];
-    check(frames(&track), &from_frame(&track, 0.0), StartRule::SyncSample, &expected);
+    check(frames(&track), &from_frame(&track, 0.0), TrackKind::Video, &expected);
     // Without an edit list the reordering delay of two frames is shown, and stays.
     let late =
         expected.map(|(index, decode, shown, ticks)| (index, decode + 1000, shown + 1000, ticks));
-    check(frames(&track), &Edit::default(), StartRule::SyncSample, &late);
+    check(frames(&track), &Edit::default(), TrackKind::Video, &late);
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn an_empty_edit_starts_the_track_later() {
     let track = [(0, I), (1, P)];
     let edit = Edit { lead_ticks: 500, ..Edit::default() };
     let expected = [(0, 500, 500, 1000), (1, 1500, 1500, 1000)];
-    check(frames(&track), &edit, StartRule::SyncSample, &expected);
+    check(frames(&track), &edit, TrackKind::Video, &expected);
 }
 
 #[test]
@@ -75,13 +75,13 @@ fn sound_that_is_mostly_before_the_start_is_dropped() {
     let from = |frame| from_frame(&track, frame);
     // Priming of one whole frame.
     let whole = [(1, 0, 0, 1000), (2, 1000, 1000, 1000)];
-    check(frames(&track), &from(1.0), StartRule::SoundFrame, &whole);
+    check(frames(&track), &from(1.0), TrackKind::Audio, &whole);
     // Half a frame is not worth keeping: the track starts late.
     let half = [(1, 500, 500, 1000), (2, 1500, 1500, 1000)];
-    check(frames(&track), &from(0.5), StartRule::SoundFrame, &half);
+    check(frames(&track), &from(0.5), TrackKind::Audio, &half);
     // Less than half is clamped, and later frames keep their time.
     let less = [(0, 0, 0, 700), (1, 700, 700, 1000), (2, 1700, 1700, 1000)];
-    check(frames(&track), &from(0.3), StartRule::SoundFrame, &less);
+    check(frames(&track), &from(0.3), TrackKind::Audio, &less);
 }
 
 #[test]
@@ -89,14 +89,14 @@ fn sound_is_clamped_to_the_end_of_an_empty_edit() {
     let track = [(0, I), (1, I)];
     let edit = Edit { lead_ticks: 5000, media_time: 300, limit: None };
     let expected = [(0, 5000, 5000, 700), (1, 5700, 5700, 1000)];
-    check(frames(&track), &edit, StartRule::SoundFrame, &expected);
+    check(frames(&track), &edit, TrackKind::Audio, &expected);
 }
 
 #[test]
 fn an_edit_on_a_sync_sample_is_exact() {
     let track = [(0, I), (2, P), (1, P), (3, I), (5, P), (4, P)];
     let expected = [(3, 0, 0, 1000), (4, 1000, 2000, 1000), (5, 2000, 1000, 1000)];
-    check(frames(&track), &from_frame(&track, 3.0), StartRule::SyncSample, &expected);
+    check(frames(&track), &from_frame(&track, 3.0), TrackKind::Video, &expected);
 }
 
 #[test]
@@ -111,7 +111,7 @@ fn pictures_in_front_of_the_start_last_a_tick_each() {
         (4, 2000, 1000, 1000),
         (5, 3000, 3000, 1000),
     ];
-    check(frames(&track), &from_frame(&track, 2.0), StartRule::SyncSample, &expected);
+    check(frames(&track), &from_frame(&track, 2.0), TrackKind::Video, &expected);
     // In the middle of frame 2 the same is decoded, and half of it is shown.
     let halfway = [
         (0, 0, 0, 1),
@@ -121,7 +121,7 @@ fn pictures_in_front_of_the_start_last_a_tick_each() {
         (4, 1500, 500, 1000),
         (5, 2500, 2500, 1000),
     ];
-    check(frames(&track), &from_frame(&track, 2.5), StartRule::SyncSample, &halfway);
+    check(frames(&track), &from_frame(&track, 2.5), TrackKind::Video, &halfway);
 }
 
 #[test]
@@ -131,7 +131,7 @@ fn a_coarse_timescale_is_refined_for_them() {
         (sample.decode_time, sample.duration_ticks) = (index, 1);
     }
     let edit = Edit { media_time: 3, ..Edit::default() };
-    let retimed = apply_edit(&mut samples, &edit, StartRule::SyncSample, 1).unwrap().unwrap();
+    let retimed = apply_edit(&mut samples, &edit, TrackKind::Video, 1).unwrap().unwrap();
     // Three hidden pictures may take a quarter of a tick, so a tick becomes twelve.
     assert_eq!(retimed.timescale_factor, 12);
     let shown = samples.iter().map(Sample::presentation_time).collect::<Vec<_>>();
@@ -144,7 +144,7 @@ fn leading_pictures_of_the_first_sync_sample_are_dropped() {
     // An open group: frames 1 and 2 refer to what came before the sync sample.
     let track = [(3, I), (1, P), (2, P), (4, P)];
     let expected = [(0, 3000, 3000, 3000), (3, 6000, 4000, 1000)];
-    check(frames(&track), &from_frame(&track, 0.0), StartRule::SyncSample, &expected);
+    check(frames(&track), &from_frame(&track, 0.0), TrackKind::Video, &expected);
 }
 
 #[test]
@@ -152,7 +152,7 @@ fn a_leading_picture_is_decoded_from_the_sync_sample_before() {
     let track = [(0, I), (1, P), (4, I), (2, P), (3, P), (5, P)];
     let mut samples = frames(&track);
     let edit = from_frame(&track, 3.0);
-    let retimed = apply_edit(&mut samples, &edit, StartRule::SyncSample, 1).unwrap().unwrap();
+    let retimed = apply_edit(&mut samples, &edit, TrackKind::Video, 1).unwrap().unwrap();
     assert_eq!(retimed.dropped, Dropped::default());
     let shown = samples.iter().map(Sample::presentation_time).collect::<Vec<_>>();
     assert_eq!(shown, [0, 1, 1000, 2, 3, 2000]);
@@ -162,10 +162,21 @@ fn a_leading_picture_is_decoded_from_the_sync_sample_before() {
 fn samples_before_any_sync_sample_are_dropped() {
     let track = [(0, P), (1, P), (2, I), (3, P)];
     let expected = [(2, 2000, 2000, 1000), (3, 3000, 3000, 1000)];
-    check(frames(&track), &Edit::default(), StartRule::SyncSample, &expected);
+    check(frames(&track), &Edit::default(), TrackKind::Video, &expected);
     let mut none = frames(&[(0, P), (1, P)]);
-    let error = apply_edit(&mut none, &Edit::default(), StartRule::SyncSample, 4).unwrap_err();
+    let error = apply_edit(&mut none, &Edit::default(), TrackKind::Video, 4).unwrap_err();
     assert_eq!(error.to_string(), "track 4: none of its samples is a sync sample");
+}
+
+#[test]
+fn sound_and_text_without_sync_samples_have_nothing_else() {
+    for kind in [TrackKind::Audio, TrackKind::Text] {
+        let expected = [(0, 0, 0, 1000), (1, 1000, 1000, 1000)];
+        check(frames(&[(0, P), (1, P)]), &Edit::default(), kind, &expected);
+    }
+    // Sound that has some is decoded from one of them.
+    let expected = [(1, 1000, 1000, 1000), (2, 2000, 2000, 1000)];
+    check(frames(&[(0, P), (1, I), (2, P)]), &Edit::default(), TrackKind::Audio, &expected);
 }
 
 #[test]
@@ -177,7 +188,7 @@ fn the_end_of_the_edit_cuts_what_nothing_shown_needs() {
     };
     let count = |edit| {
         let mut samples = frames(&track);
-        apply_edit(&mut samples, &edit, StartRule::SyncSample, 1).unwrap().map(|_| samples.len())
+        apply_edit(&mut samples, &edit, TrackKind::Video, 1).unwrap().map(|_| samples.len())
     };
     assert_eq!(count(until(4000)), Some(4));
     // Frame 3 is decoded before frame 2, which is shown.
@@ -194,14 +205,14 @@ fn an_edit_behind_the_media_presents_nothing() {
     let track = [(0, I), (1, P)];
     let mut samples = frames(&track);
     let edit = from_frame(&track, 2.0);
-    assert_eq!(apply_edit(&mut samples, &edit, StartRule::SyncSample, 1), Ok(None));
+    assert_eq!(apply_edit(&mut samples, &edit, TrackKind::Video, 1), Ok(None));
 }
 
 #[test]
 fn a_start_too_far_from_its_sync_sample_is_refused() {
     let track = (0..6000).map(|at| (at, at == 0)).collect::<Vec<_>>();
     let edit = from_frame(&track, 5000.0);
-    let error = apply_edit(&mut frames(&track), &edit, StartRule::SyncSample, 1).unwrap_err();
+    let error = apply_edit(&mut frames(&track), &edit, TrackKind::Video, 1).unwrap_err();
     assert!(error.to_string().contains("more than 4096 samples"), "{error}");
 }
 
@@ -210,7 +221,7 @@ fn places_follow_the_samples_that_are_left() {
     let track = [(0, I), (1, P), (5, I), (3, P), (4, P), (6, P), (7, P)];
     let mut samples = frames(&track);
     let edit = from_frame(&track, 5.0);
-    let retimed = apply_edit(&mut samples, &edit, StartRule::SyncSample, 1).unwrap().unwrap();
+    let retimed = apply_edit(&mut samples, &edit, TrackKind::Video, 1).unwrap().unwrap();
     // 2, 5 and 6 are left.
     let places = (0..9).map(|index| retimed.place_of(index)).collect::<Vec<_>>();
     assert_eq!(places, [0, 0, 0, 1, 1, 1, 2, 2, 2]);
@@ -259,9 +270,9 @@ proptest! {
         if is_sound {
             source.iter_mut().for_each(|sample| sample.is_sync = true);
         }
-        let rule = if is_sound { StartRule::SoundFrame } else { StartRule::SyncSample };
+        let kind = if is_sound { TrackKind::Audio } else { TrackKind::Video };
         let mut samples = source.clone();
-        let Ok(Some(retimed)) = apply_edit(&mut samples, &edit, rule, 1) else {
+        let Ok(Some(retimed)) = apply_edit(&mut samples, &edit, kind, 1) else {
             return Ok(());
         };
         let table = SampleTable { samples };
