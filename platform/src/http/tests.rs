@@ -305,3 +305,29 @@ async fn a_taken_port_is_named() {
     let error = Listener::tcp(address).unwrap_err().to_string();
     assert!(error.contains(&address.to_string()) && error.contains("another process"), "{error}");
 }
+
+/// Rapid reset (CVE-2023-44487): streams that are opened and reset at once close the connection
+/// long before they cost anything.
+#[tokio::test]
+async fn a_flood_of_resets_closes_the_connection() {
+    const STREAMS: usize = 20_000;
+    let server = start(short_limits());
+    let (client, connection) = h2::client::handshake(connect(&server).await).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let mut opened = 0;
+    while opened < STREAMS {
+        let Ok(mut ready) = client.clone().ready().await else { break };
+        let request = Request::get("http://test/slow").body(()).unwrap();
+        let Ok((_, mut stream)) = ready.send_request(request, true) else { break };
+        stream.send_reset(h2::Reason::CANCEL);
+        opened += 1;
+        if opened.is_multiple_of(64) {
+            tokio::task::yield_now().await;
+        }
+    }
+    drop(client);
+    let error = timeout(FOREVER, connection).await.unwrap().unwrap().unwrap_err();
+    assert!(opened < STREAMS, "all streams were taken");
+    let is_calm = error.reason() == Some(h2::Reason::ENHANCE_YOUR_CALM);
+    assert!(is_calm || error.is_io(), "{error}");
+}

@@ -112,19 +112,20 @@ impl S3Reader {
         rest: &Range<u64>,
         requested_to: &mut u64,
     ) -> Result<Bytes, ObjectError> {
-        while *requested_to < rest.end && *requested_to < rest.start + 2 * WINDOW_BYTES {
-            let window_end = (*requested_to + WINDOW_BYTES).min(rest.end);
-            // Windows end on blocks, so that no block belongs to two.
-            let window_end = match window_end / BLOCK_BYTES * BLOCK_BYTES {
-                aligned if window_end < rest.end && *requested_to < aligned => aligned,
-                _ => window_end,
-            };
+        let index = rest.start / BLOCK_BYTES;
+        let first_start = index * BLOCK_BYTES;
+        while *requested_to < rest.end && *requested_to <= first_start + WINDOW_BYTES {
+            // Windows begin and end on blocks, so that no block belongs to two.
+            let window_start = *requested_to / BLOCK_BYTES * BLOCK_BYTES;
+            let window_end = (window_start + WINDOW_BYTES).min(rest.end);
             drop(self.request(blocks_of(&(*requested_to..window_end))));
             *requested_to = window_end;
         }
-        let index = rest.start / BLOCK_BYTES;
-        let window_end = rest.end.min(rest.start + WINDOW_BYTES);
-        let slots = self.request(blocks_of(&(rest.start..window_end)));
+        // The block was asked for above or by an earlier call. If it is gone again, so are its
+        // neighbours, and they come together.
+        let is_known = self.store.shared.blocks.knows(&self.id, index);
+        let end = if is_known { first_start + BLOCK_BYTES } else { first_start + WINDOW_BYTES };
+        let slots = self.request(blocks_of(&(rest.start..end.min(rest.end))));
         let first = slots.into_iter().next();
         let first = first.expect("a range that is not empty has a block");
         Ok(part_of(&first.block().await?, index, rest))
