@@ -134,6 +134,18 @@ async fn connections_beyond_the_limit_wait() {
     assert!(read_until(&mut second, "test 2").await.ends_with("test 2"));
 }
 
+/// Idle connections give way when all are taken, long before their own time is over.
+#[tokio::test]
+async fn idle_connections_give_way() {
+    let server = start(HttpLimits { connections: 2, keep_alive: 10 * FOREVER, ..short_limits() });
+    let (mut first, mut second) = (connect(&server).await, connect(&server).await);
+    exchange(&mut first, &get("/"), "test 1").await;
+    exchange(&mut second, &get("/"), "test 2").await;
+    let mut third = connect(&server).await;
+    let answer = exchange(&mut third, &get("/"), "test 3").await;
+    assert!(answer.ends_with("test 3"), "{answer}");
+}
+
 /// Connects, sends `bytes`, and checks that the server closes between `min` and three times that.
 async fn check_closed_after(bytes: &str, min: Duration) {
     let server = start(short_limits());

@@ -278,3 +278,36 @@ fn part_of(block: &Bytes, index: u64, range: &Range<u64>) -> Bytes {
     };
     block.slice(within(range.start)..within(range.end))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// The parts of a range's blocks, joined, are the range: nothing lost, nothing twice.
+        #[test]
+        fn blocks_tile_a_range(
+            start in 0..5 * BLOCK_BYTES,
+            len in 0..3 * BLOCK_BYTES,
+            tail in 0..2 * BLOCK_BYTES,
+        ) {
+            let range = start..start + len;
+            let object_bytes = range.end + tail;
+            let mut next = range.start;
+            for index in blocks_of(&range) {
+                let block_start = index * BLOCK_BYTES;
+                let block_len = BLOCK_BYTES.min(object_bytes - block_start);
+                // Only lengths matter here: every block is a view of the same zeros.
+                let block = Bytes::from_static(&[0; BLOCK_BYTES as usize]);
+                let block = block.slice(..usize::try_from(block_len).unwrap());
+                let part = part_of(&block, index, &range);
+                prop_assert!(!part.is_empty());
+                prop_assert_eq!(next, block_start.max(range.start));
+                next += part.len() as u64;
+            }
+            prop_assert_eq!(next, range.end);
+        }
+    }
+}
