@@ -11,7 +11,6 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use s3s::auth::SimpleAuth;
 use s3s::service::S3ServiceBuilder;
-use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 
 #[tokio::main(flavor = "current_thread")]
@@ -27,15 +26,15 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
 
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     println!("{}", listener.local_addr()?);
-    let mut stdin = tokio::io::stdin();
-    let mut ignored = [0; 64];
+    let (ended, mut end) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || {
+        // A broken standard input has ended as well.
+        let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+        let _ = ended.send(());
+    });
     loop {
         tokio::select! {
-            read = stdin.read(&mut ignored) => {
-                if read? == 0 {
-                    return Ok(());
-                }
-            }
+            _ = &mut end => return Ok(()),
             accepted = listener.accept() => {
                 let io = TokioIo::new(accepted?.0);
                 let service = service.clone();

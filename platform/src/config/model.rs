@@ -72,7 +72,7 @@ pub struct S3 {
     pub secret_key: Option<Secret>,
     /// `https://endpoint/bucket/key` rather than `https://bucket.endpoint/key`.
     pub path_style: bool,
-    /// Time for one request without its retries.
+    /// How long the store may be silent within one request; retries come on top.
     pub request_timeout_seconds: f64,
     /// Retries of a request that failed by timeout or with a 5xx status.
     pub retries_max: u32,

@@ -121,9 +121,11 @@ fn unknown_keys_name_the_nearest() {
         "[[preset]]\nname = \"a\"\npackging = \"ts\"\n",
         "conf.toml:3: `preset[0].packging`: no such key (did you mean `preset.packaging`?)",
     );
-    let mut sources = Sources::default();
-    sources.variables = variables(&[("STREAMVERSE__LOG__FORMATT", "json")]);
-    sources.flags = flags(&[("dta.dir", "x")]);
+    let sources = Sources {
+        file: None,
+        variables: variables(&[("STREAMVERSE__LOG__FORMATT", "json")]),
+        flags: flags(&[("dta.dir", "x")]),
+    };
     assert_eq!(
         Config::load(&sources).unwrap_err().to_string(),
         "variable STREAMVERSE__LOG__FORMATT: `log.formatt`: no such key (did you mean `log.format`?)\n\
@@ -185,8 +187,8 @@ fn wrong_values_name_place_and_cure() {
     }
     let error = Config::load(&sources("conf.ini", "")).unwrap_err().to_string();
     assert!(error.contains(".toml"), "{error}");
-    let mut by_flag = Sources::default();
-    by_flag.flags = flags(&[("limits.connections", "many"), ("preset", "x"), ("media", "x")]);
+    let wrong = flags(&[("limits.connections", "many"), ("preset", "x"), ("media", "x")]);
+    let by_flag = Sources { flags: wrong, ..Sources::default() };
     let error = Config::load(&by_flag).unwrap_err();
     assert_eq!(error.problems.len(), 3, "{error}");
 }

@@ -136,8 +136,8 @@ impl TomlReader<'_> {
 /// A YAML value that remembers where its parts stand.
 enum YamlNode {
     Scalar(Value),
-    List(Vec<serde_saphyr::Spanned<YamlNode>>),
-    Mapping(Vec<(serde_saphyr::Spanned<String>, serde_saphyr::Spanned<YamlNode>)>),
+    List(Vec<serde_saphyr::Spanned<Self>>),
+    Mapping(Vec<(serde_saphyr::Spanned<String>, serde_saphyr::Spanned<Self>)>),
 }
 
 impl<'de> Deserialize<'de> for YamlNode {

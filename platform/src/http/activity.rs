@@ -15,6 +15,9 @@ pub(super) struct Mark(AtomicU64);
 
 const NONE: u64 = u64::MAX;
 
+/// How long a connection may lie idle while others wait for one.
+const CROWDED_IDLE: Duration = Duration::from_secs(1);
+
 impl Mark {
     pub(super) const fn none() -> Self {
         Self(AtomicU64::new(NONE))
@@ -138,7 +141,8 @@ impl Activity {
         }
     }
 
-    pub(super) fn judge(&self, limits: &HttpLimits) -> Verdict {
+    /// `is_crowded`: others wait for a connection, so that idle ones must give way sooner.
+    pub(super) fn judge(&self, limits: &HttpLimits, is_crowded: bool) -> Verdict {
         let now_millis = self.now_millis();
         if self.blocked_since.is_older(now_millis, limits.write_stall) {
             return Verdict::Drop("the client takes no bytes");
@@ -148,6 +152,7 @@ impl Activity {
         }
         let is_fresh = !self.has_served.load(Ordering::Relaxed) && !self.is_http2();
         let idle_limit = if is_fresh { limits.header_timeout } else { limits.keep_alive };
+        let idle_limit = if is_crowded { idle_limit.min(CROWDED_IDLE) } else { idle_limit };
         if self.idle_since.is_older(now_millis, idle_limit) {
             return Verdict::Idle;
         }
@@ -191,7 +196,7 @@ mod tests {
     /// Lets `seconds` pass on the paused clock, then judges.
     async fn after(activity: &Activity, seconds: u64) -> Verdict {
         tokio::time::advance(Duration::from_secs(seconds)).await;
-        activity.judge(&limits())
+        activity.judge(&limits(), false)
     }
 
     #[tokio::test(start_paused = true)]
@@ -213,6 +218,19 @@ mod tests {
         assert_eq!(after(&activity, 74).await, Verdict::GoesOn);
         activity.bytes_read(b"G");
         assert_eq!(after(&activity, 1).await, Verdict::Idle);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn idle_connections_give_way_to_waiting_ones() {
+        let activity = Arc::new(Activity::new());
+        let request = activity.begin(false);
+        tokio::time::advance(Duration::from_secs(9)).await;
+        assert_eq!(activity.judge(&limits(), true), Verdict::GoesOn);
+        drop(request);
+        assert_eq!(activity.judge(&limits(), true), Verdict::GoesOn);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(activity.judge(&limits(), false), Verdict::GoesOn);
+        assert_eq!(activity.judge(&limits(), true), Verdict::Idle);
     }
 
     #[tokio::test(start_paused = true)]

@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -103,6 +103,7 @@ where
         service,
         phase: phase_seen,
         slots: Arc::clone(&slots),
+        is_crowded: Arc::default(),
         open: Arc::clone(&open),
     };
     let accepting = tokio::spawn(acceptor.run());
@@ -144,6 +145,8 @@ struct Acceptor<S> {
     service: S,
     phase: watch::Receiver<Phase>,
     slots: Arc<Semaphore>,
+    /// Whether all slots are taken: idle connections then give way.
+    is_crowded: Arc<AtomicBool>,
     open: Arc<AtomicUsize>,
 }
 
@@ -179,7 +182,15 @@ where
 
     /// Waits for a slot first, so that connections beyond the limit stay in the kernel's queue.
     async fn accept(&mut self) -> io::Result<(Socket, OwnedSemaphorePermit)> {
-        let slot = Arc::clone(&self.slots).acquire_owned().await.map_err(io::Error::other)?;
+        let slot = match Arc::clone(&self.slots).try_acquire_owned() {
+            Ok(slot) => slot,
+            Err(_) => {
+                self.is_crowded.store(true, Ordering::Relaxed);
+                let slot = Arc::clone(&self.slots).acquire_owned().await;
+                self.is_crowded.store(false, Ordering::Relaxed);
+                slot.map_err(io::Error::other)?
+            }
+        };
         let socket = match &self.listener {
             Listener::Tcp(listener) => {
                 let (stream, peer) = listener.accept().await?;
@@ -203,12 +214,12 @@ where
             limits: *self.limits.borrow(),
             connection: Connection { peer, listener: self.name, number },
         };
-        let phase = self.phase.clone();
+        let (phase, is_crowded) = (self.phase.clone(), Arc::clone(&self.is_crowded));
         let open = Open::one_more(&self.open);
         tokio::spawn(async move {
             match socket {
-                Socket::Tcp(stream, _) => run_connection(stream, guard, phase).await,
-                Socket::Unix(stream) => run_connection(stream, guard, phase).await,
+                Socket::Tcp(stream, _) => run_connection(stream, guard, phase, &is_crowded).await,
+                Socket::Unix(stream) => run_connection(stream, guard, phase, &is_crowded).await,
             }
             drop((slot, open));
         });
@@ -248,8 +259,12 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 }
 
 /// Runs one connection to its end.
-async fn run_connection<T, S, B>(stream: T, guard: Guard<S>, mut phase: watch::Receiver<Phase>)
-where
+async fn run_connection<T, S, B>(
+    stream: T,
+    guard: Guard<S>,
+    mut phase: watch::Receiver<Phase>,
+    is_crowded: &AtomicBool,
+) where
     T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + Sync + 'static,
     S::Future: Send,
@@ -276,7 +291,7 @@ where
             }
             () = tokio::time::sleep(tick) => {
                 activity.end_stalled_streams(&limits);
-                match activity.judge(&limits) {
+                match activity.judge(&limits, is_crowded.load(Ordering::Relaxed)) {
                     Verdict::GoesOn => {}
                     Verdict::Idle if is_leaving => {}
                     Verdict::Idle => {

@@ -134,6 +134,18 @@ async fn connections_beyond_the_limit_wait() {
     assert!(read_until(&mut second, "test 2").await.ends_with("test 2"));
 }
 
+/// Idle connections give way when all are taken, long before their own time is over.
+#[tokio::test]
+async fn idle_connections_give_way() {
+    let server = start(HttpLimits { connections: 2, keep_alive: 10 * FOREVER, ..short_limits() });
+    let (mut first, mut second) = (connect(&server).await, connect(&server).await);
+    exchange(&mut first, &get("/"), "test 1").await;
+    exchange(&mut second, &get("/"), "test 2").await;
+    let mut third = connect(&server).await;
+    let answer = exchange(&mut third, &get("/"), "test 3").await;
+    assert!(answer.ends_with("test 3"), "{answer}");
+}
+
 /// Connects, sends `bytes`, and checks that the server closes between `min` and three times that.
 async fn check_closed_after(bytes: &str, min: Duration) {
     let server = start(short_limits());
@@ -304,4 +316,30 @@ async fn a_taken_port_is_named() {
     let address = server.local_address().unwrap();
     let error = Listener::tcp(address).unwrap_err().to_string();
     assert!(error.contains(&address.to_string()) && error.contains("another process"), "{error}");
+}
+
+/// Rapid reset (CVE-2023-44487): streams that are opened and reset at once close the connection
+/// long before they cost anything.
+#[tokio::test]
+async fn a_flood_of_resets_closes_the_connection() {
+    const STREAMS: usize = 20_000;
+    let server = start(short_limits());
+    let (client, connection) = h2::client::handshake(connect(&server).await).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let mut opened = 0;
+    while opened < STREAMS {
+        let Ok(mut ready) = client.clone().ready().await else { break };
+        let request = Request::get("http://test/slow").body(()).unwrap();
+        let Ok((_, mut stream)) = ready.send_request(request, true) else { break };
+        stream.send_reset(h2::Reason::CANCEL);
+        opened += 1;
+        if opened.is_multiple_of(64) {
+            tokio::task::yield_now().await;
+        }
+    }
+    drop(client);
+    let error = timeout(FOREVER, connection).await.unwrap().unwrap().unwrap_err();
+    assert!(opened < STREAMS, "all streams were taken");
+    let is_calm = error.reason() == Some(h2::Reason::ENHANCE_YOUR_CALM);
+    assert!(is_calm || error.is_io(), "{error}");
 }

@@ -116,6 +116,12 @@ impl BlockCache {
         (slots, missing)
     }
 
+    /// Whether a block is there or on its way, without counting as a use of it.
+    pub(super) fn knows(&self, object: &Arc<ObjectId>, index: u64) -> bool {
+        let key = BlockKey { object: Arc::clone(object), index };
+        self.lock().contains_key(&key) || self.ready.contains_key(&key)
+    }
+
     /// A block of a run has arrived.
     pub(super) fn arrived(&self, object: &Arc<ObjectId>, index: u64, run: &Run, block: Bytes) {
         let key = BlockKey { object: Arc::clone(object), index };

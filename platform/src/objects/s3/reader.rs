@@ -112,19 +112,20 @@ impl S3Reader {
         rest: &Range<u64>,
         requested_to: &mut u64,
     ) -> Result<Bytes, ObjectError> {
-        while *requested_to < rest.end && *requested_to < rest.start + 2 * WINDOW_BYTES {
-            let window_end = (*requested_to + WINDOW_BYTES).min(rest.end);
-            // Windows end on blocks, so that no block belongs to two.
-            let window_end = match window_end / BLOCK_BYTES * BLOCK_BYTES {
-                aligned if window_end < rest.end && *requested_to < aligned => aligned,
-                _ => window_end,
-            };
+        let index = rest.start / BLOCK_BYTES;
+        let first_start = index * BLOCK_BYTES;
+        while *requested_to < rest.end && *requested_to <= first_start + WINDOW_BYTES {
+            // Windows begin and end on blocks, so that no block belongs to two.
+            let window_start = *requested_to / BLOCK_BYTES * BLOCK_BYTES;
+            let window_end = (window_start + WINDOW_BYTES).min(rest.end);
             drop(self.request(blocks_of(&(*requested_to..window_end))));
             *requested_to = window_end;
         }
-        let index = rest.start / BLOCK_BYTES;
-        let window_end = rest.end.min(rest.start + WINDOW_BYTES);
-        let slots = self.request(blocks_of(&(rest.start..window_end)));
+        // The block was asked for above or by an earlier call. If it is gone again, so are its
+        // neighbours, and they come together.
+        let is_known = self.store.shared.blocks.knows(&self.id, index);
+        let end = if is_known { first_start + BLOCK_BYTES } else { first_start + WINDOW_BYTES };
+        let slots = self.request(blocks_of(&(rest.start..end.min(rest.end))));
         let first = slots.into_iter().next();
         let first = first.expect("a range that is not empty has a block");
         Ok(part_of(&first.block().await?, index, rest))
@@ -276,4 +277,37 @@ fn part_of(block: &Bytes, index: u64, range: &Range<u64>) -> Bytes {
         usize::try_from(offset).unwrap_or(block.len())
     };
     block.slice(within(range.start)..within(range.end))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// The parts of a range's blocks, joined, are the range: nothing lost, nothing twice.
+        #[test]
+        fn blocks_tile_a_range(
+            start in 0..5 * BLOCK_BYTES,
+            len in 0..3 * BLOCK_BYTES,
+            tail in 0..2 * BLOCK_BYTES,
+        ) {
+            let range = start..start + len;
+            let object_bytes = range.end + tail;
+            let mut next = range.start;
+            for index in blocks_of(&range) {
+                let block_start = index * BLOCK_BYTES;
+                let block_len = BLOCK_BYTES.min(object_bytes - block_start);
+                // Only lengths matter here: every block is a view of the same zeros.
+                let block = Bytes::from_static(&[0; BLOCK_BYTES as usize]);
+                let block = block.slice(..usize::try_from(block_len).unwrap());
+                let part = part_of(&block, index, &range);
+                prop_assert!(!part.is_empty());
+                prop_assert_eq!(next, block_start.max(range.start));
+                next += part.len() as u64;
+            }
+            prop_assert_eq!(next, range.end);
+        }
+    }
 }
