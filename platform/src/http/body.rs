@@ -1,10 +1,11 @@
 //! The body of an answer, as hyper sees it.
 
+use std::io::IoSlice;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use http_body::{Body, Frame, SizeHint};
 
 use super::activity::InFlight;
@@ -19,15 +20,54 @@ const HTTP2_PIECE_BYTES: usize = 32 * 1024;
 /// What a body may fail with.
 pub(super) type BodyError = Box<dyn std::error::Error + Send + Sync>;
 
+/// What is handed to hyper at a time: a piece of the service's as it came, or a part of one.
+///
+/// HTTP/1 gets pieces whole, whatever they are made of, and gathers their parts in one write.
+#[derive(Debug)]
+pub enum Piece<D> {
+    Whole(D),
+    Part(Bytes),
+}
+
+impl<D: Buf> Buf for Piece<D> {
+    fn remaining(&self) -> usize {
+        match self {
+            Self::Whole(piece) => piece.remaining(),
+            Self::Part(part) => part.remaining(),
+        }
+    }
+
+    fn chunk(&self) -> &[u8] {
+        match self {
+            Self::Whole(piece) => piece.chunk(),
+            Self::Part(part) => part.chunk(),
+        }
+    }
+
+    fn advance(&mut self, count: usize) {
+        match self {
+            Self::Whole(piece) => piece.advance(count),
+            Self::Part(part) => part.advance(count),
+        }
+    }
+
+    fn chunks_vectored<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        match self {
+            Self::Whole(piece) => piece.chunks_vectored(slices),
+            Self::Part(part) => part.chunks_vectored(slices),
+        }
+    }
+}
+
 pin_project_lite::pin_project! {
     /// The body of an answer: the service's, or a short text of the listener's own.
-    pub struct ServerBody<B> {
+    pub struct ServerBody<B: Body> {
         #[pin]
         inner: Inner<B>,
         in_flight: InFlight,
         stream: Option<Arc<StreamWatch>>,
         // What of a large piece HTTP/2 has not been given.
-        rest: Bytes,
+        rest: Option<B::Data>,
     }
 }
 
@@ -39,7 +79,7 @@ pin_project_lite::pin_project! {
     }
 }
 
-impl<B> ServerBody<B> {
+impl<B: Body> ServerBody<B> {
     pub(super) fn service(body: B, in_flight: InFlight) -> Self {
         Self::new(Inner::Service { body }, in_flight)
     }
@@ -50,42 +90,41 @@ impl<B> ServerBody<B> {
     }
 
     fn new(inner: Inner<B>, in_flight: InFlight) -> Self {
-        Self { inner, in_flight, stream: StreamWatch::current(), rest: Bytes::new() }
+        Self { inner, in_flight, stream: StreamWatch::current(), rest: None }
     }
 }
 
 impl<B> Body for ServerBody<B>
 where
-    B: Body<Data = Bytes>,
+    B: Body,
     B::Error: Into<BodyError>,
 {
-    type Data = Bytes;
+    type Data = Piece<B::Data>;
     type Error = BodyError;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    ) -> Poll<Option<Result<Frame<Self::Data>, BodyError>>> {
         let this = self.project();
         if let Some(stream) = this.stream {
             stream.client_took();
         }
-        let mut frame = if this.rest.is_empty() {
-            match this.inner.project() {
-                InnerProjection::Service { body } => {
-                    let frame = std::task::ready!(body.poll_frame(context));
-                    frame.map(|frame| frame.map_err(Into::into))
-                }
-                InnerProjection::Text { text } => text.take().map(|text| Ok(Frame::data(text))),
+        let mut frame = match (this.rest.take(), this.inner.project()) {
+            (Some(rest), _) => Some(Ok(Frame::data(Piece::Whole(rest)))),
+            (None, InnerProjection::Service { body }) => {
+                let frame = std::task::ready!(body.poll_frame(context));
+                frame
+                    .map(|frame| frame.map(|frame| frame.map_data(Piece::Whole)))
+                    .map(|frame| frame.map_err(Into::into))
             }
-        } else {
-            Some(Ok(Frame::data(std::mem::take(this.rest))))
+            (None, InnerProjection::Text { text }) => {
+                text.take().map(|text| Ok(Frame::data(Piece::Part(text))))
+            }
         };
         if let (Some(stream), Some(Ok(whole))) = (this.stream, &mut frame) {
-            if let Some(data) = whole.data_mut()
-                && HTTP2_PIECE_BYTES < data.len()
-            {
-                *this.rest = data.split_off(HTTP2_PIECE_BYTES);
+            if let Some(data) = whole.data_mut() {
+                *this.rest = split_for_http2(data);
             }
             stream.waits_for_client(this.in_flight.activity().now_millis());
         }
@@ -93,7 +132,7 @@ where
     }
 
     fn is_end_stream(&self) -> bool {
-        self.rest.is_empty()
+        self.rest.is_none()
             && match &self.inner {
                 Inner::Service { body } => body.is_end_stream(),
                 Inner::Text { text } => text.is_none(),
@@ -101,7 +140,7 @@ where
     }
 
     fn size_hint(&self) -> SizeHint {
-        let rest_bytes = self.rest.len() as u64;
+        let rest_bytes = self.rest.as_ref().map_or(0, Buf::remaining) as u64;
         match &self.inner {
             Inner::Service { body } if rest_bytes == 0 => body.size_hint(),
             Inner::Service { body } => {
@@ -116,5 +155,20 @@ where
                 SizeHint::with_exact(text.as_ref().map_or(0, |text| text.len() as u64))
             }
         }
+    }
+}
+
+/// Leaves the first part of a large piece in `data` and gives back the rest.
+fn split_for_http2<D: Buf>(data: &mut Piece<D>) -> Option<D> {
+    if data.remaining() <= HTTP2_PIECE_BYTES {
+        return None;
+    }
+    let Piece::Whole(piece) = data else {
+        return None;
+    };
+    let part = piece.copy_to_bytes(HTTP2_PIECE_BYTES);
+    match std::mem::replace(data, Piece::Part(part)) {
+        Piece::Whole(rest) => Some(rest),
+        Piece::Part(_) => None,
     }
 }

@@ -6,7 +6,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Request, Response, StatusCode, Version};
 use http_body::Body;
@@ -36,7 +35,8 @@ where
     S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
     S::Future: Send,
     S::Error: Into<BodyError>,
-    B: Body<Data = Bytes> + Send + 'static,
+    B: Body + Send + 'static,
+    B::Data: Send,
 {
     type Response = Answer<B>;
     type Error = Infallible;
@@ -63,7 +63,7 @@ where
     service.call(request).await
 }
 
-async fn answer_in_time<B, E: Into<BodyError>>(
+async fn answer_in_time<B: Body, E: Into<BodyError>>(
     answer: impl Future<Output = Result<Response<B>, E>>,
     request_timeout: Duration,
     in_flight: InFlight,
@@ -91,7 +91,7 @@ fn header_bytes<T>(request: &Request<T>) -> usize {
 }
 
 /// An answer of the listener's own.
-fn refusal<B>(status: StatusCode, in_flight: InFlight) -> Answer<B> {
+fn refusal<B: Body>(status: StatusCode, in_flight: InFlight) -> Answer<B> {
     let text = match status {
         StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => "the headers of the request are too large\n",
         StatusCode::SERVICE_UNAVAILABLE => "the answer took too long\n",

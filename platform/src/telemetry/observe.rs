@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
-use bytes::Bytes;
+use bytes::Buf;
 use http::{Method, Request, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use tower_service::Service;
@@ -171,21 +171,21 @@ pin_project_lite::pin_project! {
     }
 }
 
-impl<B: Body<Data = Bytes>> Body for ObservedBody<B> {
-    type Data = Bytes;
+impl<B: Body> Body for ObservedBody<B> {
+    type Data = B::Data;
     type Error = B::Error;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let mut this = self.project();
         let frame = ready!(this.body.as_mut().poll_frame(context));
         let began = this.exchange.began;
         if let Some(answer) = &mut this.exchange.answer {
             answer.first_byte_seconds.get_or_insert_with(|| began.elapsed().as_secs_f64());
             if let Some(Ok(frame)) = &frame {
-                answer.sent_bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
+                answer.sent_bytes += frame.data_ref().map_or(0, |data| data.remaining() as u64);
             }
             // With a known length, the end itself is not asked for.
             answer.is_whole |= frame.is_none()
