@@ -1,5 +1,5 @@
-//! Opus, FLAC, ALAC, DTS, MPEG-H, IAMF, AMR, and MP3 outside MPEG-4: the fields of their own configuration
-//! boxes, where these say more than the sample entry.
+//! Opus, FLAC, ALAC, DTS, MPEG-H, IAMF, AMR, and MP3 outside MPEG-4: the fields of their own
+//! configuration boxes, where these say more than the sample entry.
 
 use super::audio::{Sound, find_config, require_config};
 use super::bits::{BitReader, Parsed};

@@ -52,7 +52,7 @@ enum Stream {
     Whole(RandomAccess),
     Avc(avc::Scanner),
     Hevc(hevc::Scanner),
-    Av1(av1::Scanner),
+    Av1(Box<av1::Scanner>),
     Vp9(vp9::Scanner),
 }
 
@@ -132,7 +132,7 @@ fn video_stream(entry: &[u8]) -> Stream {
     match &entry.kind.0 {
         b"avc1" | b"avc3" | b"dva1" | b"dvav" => Stream::Avc(avc::Scanner::new(config(b"avcC"))),
         b"hvc1" | b"hev1" | b"dvh1" | b"dvhe" => Stream::Hevc(hevc::Scanner::new(config(b"hvcC"))),
-        b"av01" | b"dav1" => Stream::Av1(av1::Scanner::new(config(b"av1C"))),
+        b"av01" | b"dav1" => Stream::Av1(Box::new(av1::Scanner::new(config(b"av1C")))),
         b"vp09" => Stream::Vp9(vp9::Scanner::default()),
         _ => unknown,
     }
@@ -143,7 +143,8 @@ fn sum(subsamples: &[Subsample]) -> u64 {
     subsamples.iter().map(size).sum()
 }
 
-/// Clear and protected runs of one sample as a scanner meets them; clear ones that touch are joined.
+/// Clear and protected runs of one sample as a scanner meets them; clear ones that touch are
+/// joined.
 ///
 /// The sample is below 4 GiB and every run lies inside it, so that no sum overflows.
 #[derive(Debug, Default)]

@@ -1,309 +1,20 @@
-//! Media for the codec tests: a small MP4 reader that owes nothing to the crate under test, the
-//! files that others made (`STREAMVERSE_MEDIA`), and files made by the ffmpeg command line.
-#![allow(dead_code, reason = "each test binary uses its part")]
+//! Media for the codec tests: the files that others made (`STREAMVERSE_MEDIA`), files made by the
+//! ffmpeg command line, and a small MP4 reader that owes nothing to the crate under test.
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses its part")]
 #![allow(clippy::disallowed_methods, reason = "tests read files")]
 
+mod mp4;
+
+use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::Mutex;
 
-#[derive(Clone, Debug, Default)]
-pub struct Track {
-    pub id: u32,
-    pub handler: [u8; 4],
-    pub timescale: u32,
-    pub entries: Vec<Vec<u8>>,
-    pub samples: Vec<Sample>,
-    trex_description: u32,
-    trex_size: u32,
-}
-
-#[derive(Clone, Debug, Default)]
-pub struct Sample {
-    pub offset: usize,
-    pub size: usize,
-    pub description_index: u16,
-    pub is_sync: bool,
-    /// `senc`: clear and protected bytes, runs longer than 65 535 clear bytes joined again.
-    pub subsamples: Vec<(u32, u32)>,
-}
-
-type Boxed = ([u8; 4], std::ops::Range<usize>, usize);
-
-/// Boxes between `at` and `end`: kind, body, start of the header. Stops at the first lie.
-fn boxes(file: &[u8], mut at: usize, end: usize) -> Vec<Boxed> {
-    let mut list = Vec::new();
-    while at + 8 <= end {
-        let mut size = u32_at(file, at) as usize;
-        let kind = file[at + 4..at + 8].try_into().unwrap();
-        let mut header = 8;
-        if size == 1 && at + 16 <= end {
-            size = u64::from_be_bytes(file[at + 8..at + 16].try_into().unwrap()) as usize;
-            header = 16;
-        } else if size == 0 {
-            size = end - at;
-        }
-        if size < header || size > end - at {
-            break;
-        }
-        list.push((kind, at + header..at + size, at));
-        at += size;
-    }
-    list
-}
-
-fn inside(file: &[u8], body: &std::ops::Range<usize>) -> Vec<Boxed> {
-    boxes(file, body.start, body.end)
-}
-
-fn find(
-    file: &[u8],
-    body: &std::ops::Range<usize>,
-    path: &[&[u8; 4]],
-) -> Option<std::ops::Range<usize>> {
-    path.iter().try_fold(body.clone(), |body, kind| {
-        inside(file, &body).into_iter().find(|(found, ..)| found == *kind).map(|(_, body, _)| body)
-    })
-}
-
-fn u16_at(file: &[u8], at: usize) -> u16 {
-    u16::from_be_bytes(file[at..at + 2].try_into().unwrap())
-}
-
-fn u32_at(file: &[u8], at: usize) -> u32 {
-    u32::from_be_bytes(file[at..at + 4].try_into().unwrap())
-}
-
-/// Every track of an MP4 or MOV file, with the samples of `moov` and of all fragments.
-pub fn read_tracks(file: &[u8]) -> Vec<Track> {
-    let top = boxes(file, 0, file.len());
-    let mut tracks = Vec::new();
-    for (kind, body, start) in &top {
-        match kind {
-            b"moov" if tracks.is_empty() => tracks = read_moov(file, body),
-            b"moof" => read_moof(file, body, *start, &mut tracks),
-            _ => {}
-        }
-    }
-    tracks
-}
-
-fn read_moov(file: &[u8], moov: &std::ops::Range<usize>) -> Vec<Track> {
-    let mut tracks = Vec::new();
-    for (kind, trak, _) in inside(file, moov) {
-        if &kind != b"trak" {
-            continue;
-        }
-        if let Some(track) = read_trak(file, &trak) {
-            tracks.push(track);
-        }
-    }
-    if let Some(mvex) = find(file, moov, &[b"mvex"]) {
-        for (kind, trex, _) in inside(file, &mvex) {
-            let id = u32_at(file, trex.start + 4);
-            if let Some(track) = tracks.iter_mut().find(|track| &kind == b"trex" && track.id == id)
-            {
-                track.trex_description = u32_at(file, trex.start + 8);
-                track.trex_size = u32_at(file, trex.start + 16);
-            }
-        }
-    }
-    tracks
-}
-
-fn read_trak(file: &[u8], trak: &std::ops::Range<usize>) -> Option<Track> {
-    let tkhd = find(file, trak, &[b"tkhd"])?;
-    let id_at = if file[tkhd.start] == 1 { 20 } else { 12 };
-    let hdlr = find(file, trak, &[b"mdia", b"hdlr"])?;
-    let mdhd = find(file, trak, &[b"mdia", b"mdhd"])?;
-    let scale_at = if file[mdhd.start] == 1 { 20 } else { 12 };
-    let stbl = find(file, trak, &[b"mdia", b"minf", b"stbl"])?;
-    let stsd = find(file, &stbl, &[b"stsd"])?;
-    let entries = boxes(file, stsd.start + 8, stsd.end);
-    let mut track = Track {
-        id: u32_at(file, tkhd.start + id_at),
-        handler: file[hdlr.start + 8..hdlr.start + 12].try_into().unwrap(),
-        timescale: u32_at(file, mdhd.start + scale_at),
-        entries: entries.iter().map(|(_, body, start)| file[*start..body.end].to_vec()).collect(),
-        trex_description: 1,
-        ..Track::default()
-    };
-    track.samples = read_stbl(file, &stbl).unwrap_or_default();
-    Some(track)
-}
-
-fn read_stbl(file: &[u8], stbl: &std::ops::Range<usize>) -> Option<Vec<Sample>> {
-    let stsz = find(file, stbl, &[b"stsz"])?.start;
-    let stsc = find(file, stbl, &[b"stsc"])?.start;
-    let (chunks, wide) = match find(file, stbl, &[b"stco"]) {
-        Some(stco) => (stco.start, false),
-        None => (find(file, stbl, &[b"co64"])?.start, true),
-    };
-    let stss = find(file, stbl, &[b"stss"]);
-    let syncs: Option<Vec<u32>> = stss.map(|stss| {
-        (0..u32_at(file, stss.start + 4) as usize)
-            .map(|index| u32_at(file, stss.start + 8 + 4 * index))
-            .collect()
-    });
-    let (same_size, count) = (u32_at(file, stsz + 4), u32_at(file, stsz + 8) as usize);
-    let runs = u32_at(file, stsc + 4) as usize;
-    let mut samples = Vec::new();
-    let mut run = 0;
-    for chunk in 0..u32_at(file, chunks + 4) as usize {
-        let row = |run: usize| stsc + 8 + 12 * run;
-        while run + 1 < runs && u32_at(file, row(run + 1)) as usize <= chunk + 1 {
-            run += 1;
-        }
-        let mut offset = if wide {
-            u32_at(file, chunks + 12 + 8 * chunk) as usize
-        } else {
-            u32_at(file, chunks + 8 + 4 * chunk) as usize
-        };
-        for _ in 0..u32_at(file, row(run) + 4) {
-            let index = samples.len();
-            if index == count {
-                return Some(samples);
-            }
-            let size = if same_size > 0 { same_size } else { u32_at(file, stsz + 12 + 4 * index) };
-            samples.push(Sample {
-                offset,
-                size: size as usize,
-                description_index: u32_at(file, row(run) + 8) as u16 - 1,
-                is_sync: syncs.as_ref().is_none_or(|list| list.contains(&(index as u32 + 1))),
-                subsamples: Vec::new(),
-            });
-            offset += size as usize;
-        }
-    }
-    Some(samples)
-}
-
-fn read_moof(file: &[u8], moof: &std::ops::Range<usize>, moof_start: usize, tracks: &mut [Track]) {
-    for (kind, traf, _) in inside(file, moof) {
-        let Some(tfhd) = (&kind == b"traf").then(|| find(file, &traf, &[b"tfhd"])).flatten() else {
-            continue;
-        };
-        let id = u32_at(file, tfhd.start + 4);
-        let Some(track) = tracks.iter_mut().find(|track| track.id == id) else { continue };
-        let flags = u32_at(file, tfhd.start) & 0xff_ffff;
-        let mut at = tfhd.start + 8;
-        let mut base = moof_start;
-        if flags & 1 != 0 {
-            base = u32_at(file, at + 4) as usize;
-            at += 8;
-        }
-        let mut description = track.trex_description;
-        if flags & 2 != 0 {
-            description = u32_at(file, at);
-            at += 4;
-        }
-        at += if flags & 8 != 0 { 4 } else { 0 };
-        let mut default_size = track.trex_size;
-        if flags & 0x10 != 0 {
-            default_size = u32_at(file, at);
-        }
-        let first = track.samples.len();
-        for (kind, trun, _) in inside(file, &traf) {
-            if &kind == b"trun" {
-                read_trun(file, &trun, base, default_size, description, track);
-            }
-        }
-        let senc = find(file, &traf, &[b"senc"]);
-        if let Some(senc) = senc {
-            read_senc(file, &senc, &mut track.samples[first..]);
-        }
-    }
-}
-
-fn read_trun(
-    file: &[u8],
-    trun: &std::ops::Range<usize>,
-    base: usize,
-    default_size: u32,
-    description: u32,
-    track: &mut Track,
-) {
-    let flags = u32_at(file, trun.start) & 0xff_ffff;
-    let count = u32_at(file, trun.start + 4);
-    let mut at = trun.start + 8;
-    let mut offset = base;
-    if flags & 1 != 0 {
-        offset = base.wrapping_add_signed(u32_at(file, at) as i32 as isize);
-        at += 4;
-    } else if let Some(last) = track.samples.last() {
-        offset = last.offset + last.size;
-    }
-    at += if flags & 4 != 0 { 4 } else { 0 };
-    for _ in 0..count {
-        at += if flags & 0x100 != 0 { 4 } else { 0 };
-        let mut size = default_size;
-        if flags & 0x200 != 0 {
-            size = u32_at(file, at);
-            at += 4;
-        }
-        at += if flags & 0x400 != 0 { 4 } else { 0 } + if flags & 0x800 != 0 { 4 } else { 0 };
-        track.samples.push(Sample {
-            offset,
-            size: size as usize,
-            description_index: description.max(1) as u16 - 1,
-            is_sync: false,
-            subsamples: Vec::new(),
-        });
-        offset += size as usize;
-    }
-}
-
-/// `senc` with 8-byte initialisation vectors (cenc) or none (cbcs), told apart by what adds up.
-fn read_senc(file: &[u8], senc: &std::ops::Range<usize>, samples: &mut [Sample]) {
-    let flags = u32_at(file, senc.start) & 0xff_ffff;
-    let count = u32_at(file, senc.start + 4) as usize;
-    if flags & 2 == 0 || count != samples.len() {
-        return;
-    }
-    for iv_size in [0, 8, 16] {
-        if let Some(maps) = try_senc(file, senc, iv_size, samples) {
-            for (sample, map) in samples.iter_mut().zip(maps) {
-                sample.subsamples = map;
-            }
-            return;
-        }
-    }
-    panic!("no IV size makes sense of senc");
-}
-
-fn try_senc(
-    file: &[u8],
-    senc: &std::ops::Range<usize>,
-    iv_size: usize,
-    samples: &[Sample],
-) -> Option<Vec<Vec<(u32, u32)>>> {
-    let mut at = senc.start + 8;
-    let mut maps = Vec::new();
-    for sample in samples {
-        at += iv_size;
-        let rows = (at + 2 <= senc.end).then(|| u16_at(file, at))?;
-        at += 2;
-        let mut map: Vec<(u32, u32)> = Vec::new();
-        let mut joins = false;
-        for _ in 0..rows {
-            let clear = (at + 6 <= senc.end).then(|| u32::from(u16_at(file, at)))?;
-            let protected = u32_at(file, at + 2);
-            at += 6;
-            match map.last_mut() {
-                Some(last) if joins => *last = (last.0 + clear, protected),
-                _ => map.push((clear, protected)),
-            }
-            joins = protected == 0;
-        }
-        let sum: u64 = map.iter().map(|(a, b)| u64::from(*a) + u64::from(*b)).sum();
-        if sum != sample.size as u64 {
-            return None;
-        }
-        maps.push(map);
-    }
-    (at == senc.end).then_some(maps)
-}
+pub use mp4::{Track, read_tracks};
+use packager::codec::describe;
+use packager::track::TrackInfo;
+use packager::{FourCc, Timescale};
 
 /// All files below `STREAMVERSE_MEDIA` whose names end like an MP4's; none where it is not set.
 pub fn media_files() -> Vec<PathBuf> {
@@ -330,6 +41,9 @@ pub fn media_files() -> Vec<PathBuf> {
 /// A file made by ffmpeg from its own test sources, kept for the next run. `args` come after the
 /// inputs: a moving 30 fps picture and a stereo tone, each of `seconds`.
 pub fn make(name: &str, size: &str, seconds: &str, args: &[&str]) -> PathBuf {
+    // Tests of one binary ask for the same files at the same time.
+    static MAKING: Mutex<()> = Mutex::new(());
+    let _one_at_a_time = MAKING.lock();
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("codec");
     std::fs::create_dir_all(&folder).unwrap();
     let mut hasher = DefaultHasher::new();
@@ -339,10 +53,7 @@ pub fn make(name: &str, size: &str, seconds: &str, args: &[&str]) -> PathBuf {
     if path.exists() {
         return path;
     }
-    // Tests of one binary make the same files at the same time.
-    static MADE: AtomicU32 = AtomicU32::new(0);
-    let turn = MADE.fetch_add(1, Ordering::Relaxed);
-    let partial = folder.join(format!("{}-{turn}-{name}", std::process::id()));
+    let partial = folder.join(format!("{}-{name}", std::process::id()));
     let picture = format!("testsrc2=s={size}:r=30:d={seconds}");
     let tone = format!("sine=f=440:r=48000:d={seconds},aformat=channel_layouts=stereo");
     let output = Command::new("ffmpeg")
@@ -359,7 +70,7 @@ pub fn make(name: &str, size: &str, seconds: &str, args: &[&str]) -> PathBuf {
 }
 
 /// What ffprobe says about each stream: lists of `key=value`.
-pub fn ffprobe(path: &Path) -> Vec<std::collections::HashMap<String, String>> {
+pub fn ffprobe(path: &Path) -> Vec<HashMap<String, String>> {
     let output = Command::new("ffprobe")
         .args(["-v", "quiet", "-show_streams"])
         .arg(path)
@@ -373,4 +84,145 @@ pub fn ffprobe(path: &Path) -> Vec<std::collections::HashMap<String, String>> {
             rows.map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
         })
         .collect()
+}
+
+/// Key frames as ffprobe flags them: the byte position of each packet's data.
+pub fn ffprobe_packets(path: &Path, track_id: u32) -> Vec<(usize, bool)> {
+    let output = Command::new("ffprobe")
+        .args(["-v", "quiet", "-select_streams", &format!("i:{track_id}")])
+        .args(["-show_entries", "packet=pos,flags", "-of", "csv=p=0"])
+        .arg(path)
+        .output()
+        .expect("ffprobe is installed");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    text.lines()
+        .filter_map(|line| {
+            let (position, flags) = line.split_once(',')?;
+            Some((position.parse().ok()?, flags.starts_with('K')))
+        })
+        .collect()
+}
+
+/// What the demuxer would say of the track; `None` where it is not packaged.
+pub fn track_info(track: &Track) -> Option<TrackInfo> {
+    Some(TrackInfo {
+        source_track_id: track.id,
+        timescale: Timescale::new(track.timescale)?,
+        language: "und".to_owned(),
+        name: String::new(),
+        display_matrix: None,
+        sample_entries: track.entries.clone(),
+        media: describe(track.id, FourCc(track.handler), track.entries.first()?, 0).ok()?,
+    })
+}
+
+/// Every slice header syntax that the encoders at hand can write.
+pub fn video_files() -> Vec<PathBuf> {
+    let x264 = |name: &str, args: &str| {
+        let args = format!("-map 0:v -c:v libx264 -pix_fmt yuv420p {args}");
+        make(name, "320x240", "2", &args.split(' ').collect::<Vec<_>>())
+    };
+    let x265 = |name: &str, pix_fmt: &str, params: &str| {
+        let args = format!(
+            "-map 0:v -c:v libx265 -pix_fmt {pix_fmt} -tag:v hvc1 \
+             -x265-params log-level=error:{params}"
+        );
+        make(name, "416x240", "2", &args.split(' ').collect::<Vec<_>>())
+    };
+    let other = |name: &str, size: &str, args: &str| {
+        make(name, size, "1", &format!("-map 0:v {args}").split(' ').collect::<Vec<_>>())
+    };
+    let aom = |name: &str, size: &str, args: &str| {
+        other(name, size, &format!("-c:v libaom-av1 -cpu-used 8 -b:v 500k {args}"))
+    };
+    vec![
+        aom("av1.mp4", "320x240", "-g 10"),
+        aom("av1_tiles.mp4", "1280x512", "-tiles 4x2 -g 10"),
+        aom("av1_tile_rows.mp4", "640x640", "-tile-rows 2 -tile-columns 0"),
+        aom(
+            "av1_screen.mp4",
+            "320x240",
+            "-aom-params tune-content=screen:enable-palette=1:\
+             enable-intrabc=1:error-resilient=1",
+        ),
+        aom("av1_lossless.mp4", "320x240", "-aom-params lossless=1"),
+        other(
+            "svt_superres.mp4",
+            "640x480",
+            "-c:v libsvtav1 -preset 8 -svtav1-params superres-mode=2",
+        ),
+        aom("av1_segments.mp4", "320x240", "-aq-mode 2 -usage realtime -aom-params deltaq-mode=0"),
+        aom(
+            "av1_delta_q.mp4",
+            "320x240",
+            "-aom-params deltaq-mode=1:enable-global-motion=1:\
+             enable-chroma-deltaq=1:enable-qm=1",
+        ),
+        aom("av1_grain.mp4", "320x240", "-denoise-noise-level 30"),
+        aom("av1_mono.mp4", "320x240", "-pix_fmt gray"),
+        aom("av1_444.mp4", "320x240", "-pix_fmt yuv444p10le"),
+        aom("av1_rotating.mp4", "320x240", "-vf rotate=t/2 -aom-params enable-global-motion=1"),
+        other("svt.mp4", "320x240", "-c:v libsvtav1 -preset 8 -g 15"),
+        other(
+            "svt_grain.mp4",
+            "320x240",
+            "-c:v libsvtav1 -preset 8 -svtav1-params film-grain=20:tile-columns=1:enable-tf=1",
+        ),
+        other("rav1e.mp4", "640x256", "-c:v librav1e -speed 10 -tile-columns 2 -g 10"),
+        other(
+            "vp9.mp4",
+            "320x240",
+            "-c:v libvpx-vp9 -deadline good -cpu-used 5 \
+             -auto-alt-ref 1 -lag-in-frames 16 -g 15",
+        ),
+        other(
+            "vp9_tiles.mp4",
+            "1280x256",
+            "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 \
+             -tile-columns 2 -tile-rows 1 -aq-mode 3",
+        ),
+        other(
+            "vp9_resilient.mp4",
+            "320x240",
+            "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -error-resilient 1",
+        ),
+        other(
+            "vp9_444.mp4",
+            "320x240",
+            "-c:v libvpx-vp9 -deadline good -cpu-used 5 \
+             -pix_fmt yuv444p12le -auto-alt-ref 1 -lag-in-frames 10",
+        ),
+        other(
+            "vp9_lossless.mp4",
+            "320x240",
+            "-c:v libvpx-vp9 -deadline good -cpu-used 5 -lossless 1",
+        ),
+        x264("cavlc.mp4", "-profile:v baseline -x264opts slices=4:ref=4"),
+        x264(
+            "main.mp4",
+            "-profile:v main -x264opts bframes=3:b-pyramid=normal:weightb=1:weightp=2:ref=5",
+        ),
+        x264("high.mp4", "-x264opts bframes=5:b-pyramid=strict:8x8dct=1:direct=temporal:slices=3"),
+        x264("faded.mp4", "-vf fade=in:0:40 -x264opts weightp=2:ref=3:bframes=2:keyint=30"),
+        x264("interlaced.mp4", "-flags +ildct+ilme -x264opts tff=1:bframes=2:ref=4:weightp=0"),
+        x264("open_gop.mp4", "-x264opts open-gop=1:keyint=20:min-keyint=5:bframes=3"),
+        x264("intra_refresh.mp4", "-x264opts intra-refresh=1:keyint=20"),
+        x264("no_deblock.mp4", "-x264opts no-deblock=1:slice-max-size=300"),
+        x264("deblock.mp4", "-x264opts deblock=-3,2:nal-hrd=vbr:vbv-maxrate=1000:vbv-bufsize=1000"),
+        x264("lossless.mp4", "-qp 0 -x264opts slices=2"),
+        x264("avc3.mp4", "-x264opts repeat-headers=1:keyint=10 -tag:v avc3"),
+        x265("hevc.mp4", "yuv420p", "keyint=20:bframes=4:b-pyramid=1:ref=4"),
+        x265("hevc_slices.mp4", "yuv420p", "slices=3:wpp=1:weightb=1:weightp=1:ref=5"),
+        x265("hevc_wavefront.mp4", "yuv420p10le", "wpp=1:ctu=16:min-cu-size=8:no-sao=1"),
+        x265(
+            "hevc_open.mp4",
+            "yuv420p",
+            "open-gop=1:keyint=15:min-keyint=5:bframes=3:repeat-headers=1:aud=1:\
+             hrd=1:vbv-maxrate=2000:vbv-bufsize=2000",
+        ),
+        x265("hevc_444.mp4", "yuv444p12le", "no-deblock=1:cbqpoffs=2:crqpoffs=-2"),
+        x265("hevc_gray.mp4", "gray", "tskip=1:weightb=1"),
+        x265("hevc_layers.mp4", "yuv420p", "temporal-layers=3:bframes=3:scaling-list=default"),
+        x265("hevc_field.mp4", "yuv420p", "interlace=tff:no-wpp=1:frame-dup=0"),
+    ]
 }

@@ -245,3 +245,19 @@ fn run_time_keys_exist() {
         assert!(known.iter().any(|name| name == key), "{key}");
     }
 }
+
+/// A small file that stands for an enormous one (aliases of aliases) is refused, not expanded.
+#[test]
+fn yaml_aliases_do_not_explode() {
+    let mut text = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
+    for level in 1..12 {
+        let below = format!("*a{}, ", level - 1).repeat(10);
+        text.push_str(&format!("a{level}: &a{level} [{below}]\n"));
+    }
+    let began = std::time::Instant::now();
+    assert!(Config::load(&sources("bomb.yaml", &text)).is_err());
+    let deep = format!("media: {}1{}\n", "[".repeat(5_000), "]".repeat(5_000));
+    assert!(Config::load(&sources("deep.yaml", &deep)).is_err());
+    assert!(Config::load(&sources("deep.toml", &deep.replace(": ", " = "))).is_err());
+    assert!(began.elapsed() < std::time::Duration::from_secs(10));
+}

@@ -1,13 +1,17 @@
-//! A socket that notes what happens on it and leaves room for others.
+//! A socket that notes what happens on it, leaves room for others, and lets the kernel send files.
 
+use std::fs::File;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
 
 use super::activity::Activity;
+use crate::objects::file_of;
 
 /// Bytes that a connection may write before it lets others run.
 ///
@@ -15,6 +19,28 @@ use super::activity::Activity;
 /// produced whole before the next connection is looked at, which multiplies the time to the first
 /// byte by the number of connections.
 const BYTES_PER_TURN: usize = 256 * 1024;
+
+/// Smallest piece of a mapped file that is sent by the kernel: below, one gathering write of many
+/// pieces is cheaper than a call for each.
+const SEND_FILE_BYTES_MIN: usize = 16 * 1024;
+
+/// A connected socket, and whether the kernel can send files on it as they are.
+pub(super) trait Transport: AsyncRead + AsyncWrite + Send + Unpin + 'static {
+    /// The socket itself, where what is written to it goes out unchanged.
+    fn plain(&self) -> Option<&TcpStream>;
+}
+
+impl Transport for TcpStream {
+    fn plain(&self) -> Option<&TcpStream> {
+        Some(self)
+    }
+}
+
+impl Transport for UnixStream {
+    fn plain(&self) -> Option<&TcpStream> {
+        None
+    }
+}
 
 /// Wraps a connected socket.
 pub(super) struct GuardedIo<T> {
@@ -54,6 +80,66 @@ impl<T> GuardedIo<T> {
     }
 }
 
+impl<T: Transport> GuardedIo<T> {
+    fn poll_slices(
+        &mut self,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        // HTTP/2 cuts bodies into frames too small for this.
+        let socket = self.inner.plain().filter(|_| !self.activity.is_http2());
+        let Some(socket) = socket else {
+            return Pin::new(&mut self.inner).poll_write_vectored(context, slices);
+        };
+        let is_large = |slice: &IoSlice<'_>| SEND_FILE_BYTES_MIN <= slice.len();
+        let mapped = slices.iter().enumerate().filter(|(_, slice)| is_large(slice));
+        let mapped = mapped.filter_map(|(index, slice)| Some((index, file_of(slice)?))).next();
+        match mapped {
+            None => Pin::new(&mut self.inner).poll_write_vectored(context, slices),
+            Some((0, (file, offset_bytes))) => {
+                let len = slices[0].len();
+                poll_io(socket, context, || send_file(socket, &file, offset_bytes, len))
+            }
+            // What comes before a file goes into the same packets.
+            Some((index, _)) => poll_io(socket, context, || send_more(socket, &slices[..index])),
+        }
+    }
+}
+
+/// Calls `write` whenever the socket is writable until it is done.
+fn poll_io(
+    socket: &TcpStream,
+    context: &mut Context<'_>,
+    mut write: impl FnMut() -> io::Result<usize>,
+) -> Poll<io::Result<usize>> {
+    loop {
+        ready!(socket.poll_write_ready(context))?;
+        match socket.try_io(Interest::WRITABLE, &mut write) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            outcome => return Poll::Ready(outcome),
+        }
+    }
+}
+
+fn send_file(
+    socket: &TcpStream,
+    file: &File,
+    mut offset_bytes: u64,
+    len: usize,
+) -> io::Result<usize> {
+    match rustix::fs::sendfile(socket, file, Some(&mut offset_bytes), len)? {
+        0 => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file was cut short")),
+        sent => Ok(sent),
+    }
+}
+
+/// Writes with the promise that more follows at once (`MSG_MORE`, send(2)).
+fn send_more(socket: &TcpStream, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    let mut control = SendAncillaryBuffer::default();
+    Ok(sendmsg(socket, slices, &mut control, SendFlags::MORE | SendFlags::NOSIGNAL)?)
+}
+
 impl<T: AsyncRead + Unpin> AsyncRead for GuardedIo<T> {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -69,7 +155,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for GuardedIo<T> {
     }
 }
 
-impl<T: AsyncWrite + Unpin> AsyncWrite for GuardedIo<T> {
+impl<T: Transport> AsyncWrite for GuardedIo<T> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -86,7 +172,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for GuardedIo<T> {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         ready!(self.poll_turn(context));
-        let outcome = Pin::new(&mut self.inner).poll_write_vectored(context, slices);
+        let outcome = self.poll_slices(context, slices);
         self.note_write(outcome)
     }
 

@@ -12,7 +12,6 @@ use http_body::Body;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinHandle;
 use tower_service::Service;
@@ -21,7 +20,7 @@ use super::activity::{Activity, Verdict};
 use super::bind::{Listener, Peer};
 use super::body::BodyError;
 use super::guard::Guard;
-use super::io::GuardedIo;
+use super::io::{GuardedIo, Transport};
 use super::streams::StreamExecutor;
 use super::{Connection, HttpLimits};
 
@@ -266,7 +265,7 @@ async fn run_connection<T, S, B>(
     mut phase: watch::Receiver<Phase>,
     is_crowded: &AtomicBool,
 ) where
-    T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    T: Transport,
     S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + Sync + 'static,
     S::Future: Send,
     S::Error: Into<BodyError>,

@@ -4,7 +4,8 @@
 //! store hands out an [`ObjectReader`] for ranged reads, of two kinds:
 //!
 //! * [`ObjectReader::slice`] answers bytes to be *sent*. Of a local file they lie in a mapping of
-//!   it, are handed to the kernel by `writev(2)` and are never looked at here. Residency comes
+//!   it, are handed to the kernel (`writev(2)`, or `sendfile(2)` of the pages behind them, which
+//!   [`crate::http`] prefers) and are never looked at here. Residency comes
 //!   first ([`ObjectReader::prepare`]), so that no core waits for a disk.
 //! * [`ObjectReader::read_at`] copies bytes that code looks at: to parse, encrypt or repack.
 //!
@@ -29,6 +30,7 @@ use crate::config::Config;
 
 pub use error::ObjectError;
 pub use key::ObjectKey;
+pub(crate) use local::mapped::file_of;
 pub use local::{LocalReader, LocalStore};
 pub use meta::{ObjectEntry, ObjectMeta, PutMode, SourceVersion};
 pub use metrics::ObjectMetrics;

@@ -26,7 +26,7 @@ pub(super) fn describe(kind: FourCc, body: &[u8], picture: &mut Picture) -> Pars
         chroma = format >> 1 & 7;
         let color = ColorInfo { primaries, transfer, matrix, full_range: format & 1 == 1 };
         let says_something = [primaries, transfer, matrix] != [UNSPECIFIED; 3] || color.full_range;
-        picture.color = picture.color.or(says_something.then_some(color));
+        picture.color = picture.color.or_else(|| says_something.then_some(color));
     }
     if kind == FourCc::new(b"vp09") {
         picture.codec = VideoCodec::Vp9;

@@ -19,31 +19,43 @@ use std::sync::Arc;
 use bytes::Bytes;
 use memmap2::{Advice, Mmap};
 
+use super::mapped::Registration;
+
 /// Pages that one call of `mincore(2)` looks at.
 const PAGES_PER_CALL: usize = 1024;
 
 /// A mapped file. Clones share the mapping, which lives as long as the last slice of it.
+///
+/// `whole` is dropped first: when it is the last, the registration goes with it, and `map`, which
+/// keeps the addresses taken, after it.
 #[derive(Clone, Debug)]
 pub(super) struct Mapping {
-    map: Arc<Mmap>,
     whole: Bytes,
+    map: Arc<Mmap>,
 }
 
-struct Owner(Arc<Mmap>);
+/// Keeps the mapping while slices of it live. Fields are dropped in this order: the registration
+/// ends before the mapping does.
+struct Owner {
+    _registration: Registration,
+    map: Arc<Mmap>,
+}
 
 impl AsRef<[u8]> for Owner {
     fn as_ref(&self) -> &[u8] {
-        &self.0
+        &self.map
     }
 }
 
 impl Mapping {
     /// Maps the first `len` bytes of a sealed file.
-    pub(super) fn of(file: &File, len: usize) -> io::Result<Self> {
+    pub(super) fn of(file: &Arc<File>, len: usize) -> io::Result<Self> {
         // SAFETY: the file is sealed and its bytes are read by the kernel alone; see above.
-        let map = unsafe { memmap2::MmapOptions::new().len(len).map(file) }?;
+        let map = unsafe { memmap2::MmapOptions::new().len(len).map(&**file) }?;
         let map = Arc::new(map);
-        Ok(Self { whole: Bytes::from_owner(Owner(Arc::clone(&map))), map })
+        let registration = Registration::new(&map, Arc::clone(file));
+        let owner = Owner { _registration: registration, map: Arc::clone(&map) };
+        Ok(Self { whole: Bytes::from_owner(owner), map })
     }
 
     /// Bytes to be sent. Costs a reference count.

@@ -5,6 +5,7 @@
 //! the new one, or an unfinished file that is swept up later: never half an object.
 
 mod copy;
+pub(crate) mod mapped;
 mod mapping;
 mod reader;
 #[cfg(test)]

@@ -26,7 +26,7 @@ pub struct LocalReader {
 #[derive(Debug)]
 struct Shared {
     key: ObjectKey,
-    file: File,
+    file: Arc<File>,
     meta: ObjectMeta,
     mapping: OnceLock<Mapping>,
     /// Whether reads that refuse to wait are supported by this file system.
@@ -43,7 +43,7 @@ impl LocalReader {
     ) -> Self {
         metrics.files_open.inc();
         let has_nowait = AtomicBool::new(true);
-        let mapping = OnceLock::new();
+        let (file, mapping) = (Arc::new(file), OnceLock::new());
         Self { shared: Arc::new(Shared { key, file, meta, mapping, has_nowait, metrics }) }
     }
 
@@ -144,7 +144,7 @@ impl LocalReader {
             let mut slices = [IoSliceMut::new(&mut buffer[done..])];
             let offset_bytes = offset_bytes + done as u64;
             let nowait = ReadWriteFlags::NOWAIT;
-            match preadv2(&self.shared.file, &mut slices, offset_bytes, nowait) {
+            match preadv2(&*self.shared.file, &mut slices, offset_bytes, nowait) {
                 // The file ends early; the reading that waits finds the same and says so.
                 Ok(0) | Err(Errno::AGAIN) => break,
                 Ok(bytes) => done += bytes,

@@ -298,3 +298,20 @@ async fn a_truncated_mapping_fails_in_the_kernel() {
     let error = socket.write_vectored(&[IoSlice::new(&piece)]).unwrap_err();
     assert_eq!(error.raw_os_error(), Some(libc::EFAULT), "{error}");
 }
+
+/// A listener finds the file behind a slice, for as long as slices of it live and no longer.
+#[tokio::test]
+async fn slices_know_their_file() {
+    let Folder { store, _dir } = folder();
+    store.put(&key("o"), pattern(100_000), PutMode::Overwrite).await.unwrap();
+    let reader = store.open(&key("o"), None).await.unwrap();
+    let piece = reader.slice(70_000..90_000).await.unwrap();
+    drop(reader);
+    let (file, offset_bytes) = mapped::file_of(&piece).unwrap();
+    assert_eq!((file.metadata().unwrap().len(), offset_bytes), (100_000, 70_000));
+    assert_eq!(mapped::file_of(&piece[19_999..]).unwrap().1, 89_999);
+    assert!(mapped::file_of(&pattern(10)).is_none());
+    let address = piece.as_ptr();
+    drop(piece);
+    assert_eq!(Arc::strong_count(&file), 1, "{address:?} is still registered");
+}
