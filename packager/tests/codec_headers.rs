@@ -179,5 +179,6 @@ fn headers_end_where_ffmpeg_says() {
     for path in video_files() {
         compared += check(&path);
     }
-    assert!(compared > 1500, "{compared} samples");
+    // All but the samples of AV1 frames with several tiles, whose sizes the trace leaves out.
+    assert!(compared >= 1665, "{compared} samples");
 }

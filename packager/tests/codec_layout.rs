@@ -114,7 +114,8 @@ fn layouts_agree_with_shaka_packager() {
         let samples = compare_with_shaka(&binary, &source);
         compared += samples.unwrap_or(0);
     }
-    assert!(compared > 1000, "{compared} samples");
+    // Every sample of the 39 made files, which Shaka Packager 3.8 takes without exception.
+    assert!(compared >= 1740, "{compared} samples");
 }
 
 /// Where decoding can start is where ffprobe flags a key frame.
