@@ -1,0 +1,146 @@
+//! The service behind the media listener: health, time, the page, and the origin.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+
+use http::header::{self, HeaderValue};
+use http::{Method, Request, Response, StatusCode};
+use origin::body::MediaBody;
+use origin::{Library, OriginService, problem, problem_with};
+use tower_service::Service;
+
+use crate::{clock, page};
+
+/// Whether the process takes requests: false before all listeners are up and while it drains.
+#[derive(Clone, Debug, Default)]
+pub struct Readiness(Arc<AtomicBool>);
+
+impl Readiness {
+    pub fn set(&self, is_ready: bool) {
+        self.0.store(is_ready, Ordering::Relaxed);
+    }
+
+    pub fn get(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// The answer to `/health` or `/ready`, for every listener.
+    pub fn answer(&self, path: &str) -> Option<Response<MediaBody>> {
+        match path {
+            "/health" => Some(text(StatusCode::OK, "ok\n")),
+            "/ready" if self.get() => Some(text(StatusCode::OK, "ready\n")),
+            "/ready" => Some(text(StatusCode::SERVICE_UNAVAILABLE, "not ready\n")),
+            _ => None,
+        }
+    }
+}
+
+/// A short answer that nobody keeps.
+pub fn text(status: StatusCode, text: impl Into<bytes::Bytes>) -> Response<MediaBody> {
+    let mut response = Response::new(MediaBody::whole(text));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// What the media listener serves.
+#[derive(Clone)]
+pub struct MediaService {
+    origin: OriginService,
+    library: Library,
+    readiness: Readiness,
+    /// Asks for no signed URLs and shows the page.
+    is_open: bool,
+}
+
+impl MediaService {
+    pub fn new(library: Library, readiness: Readiness, is_open: bool) -> Self {
+        let origin = OriginService::new(library.clone(), clock::now_ms);
+        Self { origin, library, readiness, is_open }
+    }
+
+    async fn answer(&self, request: Request<()>) -> Response<MediaBody> {
+        let path = request.uri().path();
+        if let Some(answer) = self.readiness.answer(path) {
+            return answer;
+        }
+        if path == "/time" {
+            return time();
+        }
+        if !self.is_open {
+            return problem_with(
+                StatusCode::FORBIDDEN,
+                "signature_required",
+                "media needs a signed URL, which this version can't check yet; for development, \
+                 start the server with --open",
+            );
+        }
+        let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+        if is_read && path == "/titles.json" {
+            return match page::titles(&self.library).await {
+                Ok(entity) => entity.respond(request.method(), request.headers()),
+                Err(error) => problem(&error),
+            };
+        }
+        if is_read && let Some(entity) = page::file(path) {
+            let mut response = entity.respond(request.method(), request.headers());
+            page::protect(response.headers_mut());
+            return response;
+        }
+        self.origin.answer(&request).await
+    }
+}
+
+/// `/time`: the clock of `urn:mpeg:dash:utc:http-xsdate:2014`.
+fn time() -> Response<MediaBody> {
+    let mut response = text(StatusCode::OK, clock::now_xs_date_time());
+    let headers = response.headers_mut();
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    response
+}
+
+impl<B: Send + 'static> Service<Request<B>> for MediaService {
+    type Response = Response<MediaBody>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let service = self.clone();
+        let (parts, _) = request.into_parts();
+        Box::pin(async move { Ok(service.answer(Request::from_parts(parts, ())).await) })
+    }
+}
+
+/// Routes by few names, for metrics.
+pub fn route_of(path: &str) -> &'static str {
+    match path {
+        "/" | "/titles.json" => return "page",
+        "/health" | "/ready" => return "health",
+        "/time" => return "time",
+        _ => {}
+    }
+    let file = path.rsplit('/').next().unwrap_or_default();
+    match file.rsplit('.').next().unwrap_or_default() {
+        _ if path.starts_with("/page/") => "page",
+        _ if !path.starts_with("/vod/") => "other",
+        "m3u8" => "hls_playlist",
+        "mpd" => "dash_manifest",
+        "m4s" => "fmp4_segment",
+        "ts" => "ts_segment",
+        "mp4" if file == "init.mp4" => "fmp4_init",
+        "mp4" => "single_file",
+        "vtt" => "text",
+        "jpg" | "png" | "webp" => "image",
+        _ => "other",
+    }
+}
