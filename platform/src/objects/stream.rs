@@ -6,8 +6,9 @@ use bytes::Bytes;
 
 use super::{ObjectError, ObjectReader};
 
-/// Bytes handed out at a time: what one connection writes before it lets others run.
-const PIECE_BYTES: u64 = 256 * 1024;
+/// Bytes handed out at a time of a local object: what a connection writes before it lets others run.
+/// They lie in a mapping and take no memory. A remote object is handed out block by block.
+const PIECE_BYTES: u64 = 1 << 20;
 
 /// The pieces of a range in order. What has been handed out is no longer held here.
 #[derive(Debug)]

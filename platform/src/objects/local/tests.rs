@@ -15,7 +15,8 @@ struct Folder {
 
 /// Beside the build, since a system's temporary folder may lie in memory, where no page is cold.
 fn folder() -> Folder {
-    let dir = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR").to_owned() + "/../target").unwrap();
+    let program = std::env::current_exe().unwrap();
+    let dir = tempfile::tempdir_in(program.parent().unwrap()).unwrap();
     let store = LocalStore::at(&dir.path().join("objects")).unwrap();
     Folder { _dir: dir, store }
 }
