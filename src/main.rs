@@ -1,1 +1,58 @@
-fn main() {}
+//! `streamverse`: command line and wiring of roles.
+
+mod admin;
+mod cli;
+mod clock;
+mod command;
+mod media;
+mod ops;
+mod output;
+mod page;
+mod work;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::{Cli, Command};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli.command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("streamverse: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Serve(arguments) => command::serve::run(&arguments),
+        Command::Ingest(arguments) => command::ingest::run(&arguments),
+        Command::Package(arguments) => command::package::run(&arguments),
+        Command::Probe(arguments) => command::probe::run(&arguments),
+        Command::Assets(arguments) => command::assets::run(arguments),
+        Command::Doctor(arguments) => command::doctor::run(&arguments),
+        Command::Config(arguments) => command::config::run(&arguments),
+        Command::Sign(_) => unbuilt("sign", "the edge, which checks signed URLs"),
+        Command::Keys(_) => unbuilt("keys", "content protection"),
+        Command::Users(_) => unbuilt("users", "accounts"),
+        Command::Tenants(_) => unbuilt("tenants", "accounts"),
+        Command::Backup(_) | Command::Restore(_) => unbuilt("backup", "the database"),
+        Command::Db(_) => unbuilt("db", "the database"),
+    }
+}
+
+fn unbuilt(command: &str, comes_with: &str) -> anyhow::Result<ExitCode> {
+    anyhow::bail!("`{command}` is not built yet: it comes with {comes_with}")
+}
+
+/// A runtime with a worker for each core that this process may use.
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
+}

@@ -15,17 +15,29 @@ use tower_service::Service;
 
 use crate::media::{Readiness, text};
 
+const END_MARK: &str = "# EOF\n";
+
 #[derive(Clone)]
 pub struct OpsService {
-    registry: Arc<Registry>,
+    registries: Arc<[Registry]>,
     /// The configuration as JSON, secrets redacted.
     config: Arc<str>,
     readiness: Readiness,
 }
 
 impl OpsService {
-    pub fn new(registry: Registry, config: String, readiness: Readiness) -> Self {
-        Self { registry: Arc::new(registry), config: config.into(), readiness }
+    pub fn new(registries: Vec<Registry>, config: String, readiness: Readiness) -> Self {
+        Self { registries: registries.into(), config: config.into(), readiness }
+    }
+
+    /// All registries as one text, which has one end mark (OpenMetrics 1.0, "Overall Structure").
+    fn metrics(&self) -> Result<String, std::fmt::Error> {
+        let mut metrics = String::new();
+        for registry in self.registries.iter() {
+            metrics.push_str(encode_metrics(registry)?.trim_end_matches(END_MARK));
+        }
+        metrics.push_str(END_MARK);
+        Ok(metrics)
     }
 
     fn answer(&self, path: &str) -> Response<MediaBody> {
@@ -33,7 +45,7 @@ impl OpsService {
             return answer;
         }
         match path {
-            "/metrics" => match encode_metrics(&self.registry) {
+            "/metrics" => match self.metrics() {
                 Ok(metrics) => typed(METRICS_CONTENT_TYPE, metrics),
                 Err(error) => {
                     tracing::error!(%error, "metrics can't be written");

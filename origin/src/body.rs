@@ -13,10 +13,11 @@ use crate::chunk::Chunk;
 /// Chunks in order; an error ends the response early, which the client sees as a broken transfer.
 pub type ChunkStream = Pin<Box<dyn Stream<Item = Result<Chunk, OriginError>> + Send>>;
 
-/// A body whose length is known before its first byte.
+/// A body, usually of a length that is known before its first byte.
 pub struct MediaBody {
     source: BodySource,
-    remaining_bytes: u64,
+    /// `None` where only the end tells.
+    remaining_bytes: Option<u64>,
 }
 
 enum BodySource {
@@ -31,12 +32,17 @@ impl MediaBody {
 
     pub fn whole(bytes: impl Into<Bytes>) -> Self {
         let chunk = Chunk::from(bytes.into());
-        Self { remaining_bytes: chunk.remaining() as u64, source: BodySource::Whole(chunk) }
+        Self { remaining_bytes: Some(chunk.remaining() as u64), source: BodySource::Whole(chunk) }
     }
 
     /// A stream that will yield exactly `len_bytes`.
     pub fn stream(stream: ChunkStream, len_bytes: u64) -> Self {
-        Self { source: BodySource::Stream(stream), remaining_bytes: len_bytes }
+        Self { source: BodySource::Stream(stream), remaining_bytes: Some(len_bytes) }
+    }
+
+    /// A stream that ends when it ends.
+    pub fn open_ended(stream: ChunkStream) -> Self {
+        Self { source: BodySource::Stream(stream), remaining_bytes: None }
     }
 }
 
@@ -58,15 +64,17 @@ impl Body for MediaBody {
                 Poll::Pending => return Poll::Pending,
             },
         };
-        self.remaining_bytes = self.remaining_bytes.saturating_sub(chunk.remaining() as u64);
+        if let Some(remaining) = &mut self.remaining_bytes {
+            *remaining = remaining.saturating_sub(chunk.remaining() as u64);
+        }
         Poll::Ready(Some(Ok(Frame::data(chunk))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.remaining_bytes == 0
+        self.remaining_bytes == Some(0)
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.remaining_bytes)
+        self.remaining_bytes.map_or_else(SizeHint::new, SizeHint::with_exact)
     }
 }

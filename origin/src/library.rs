@@ -11,6 +11,10 @@ use std::time::{Duration, Instant};
 
 use moka::future::Cache;
 use platform::objects::{ObjectError, ObjectKey, ObjectReader, ObjectStore, SourceVersion};
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Registry;
 
 use crate::OriginError;
 use crate::asset::{ASSETS_FOLDER, AssetDocument, AssetId};
@@ -36,6 +40,7 @@ struct WarmKey {
     generation: Option<String>,
 }
 
+#[derive(Debug)]
 struct WarmAsset {
     asset: Arc<LoadedAsset>,
     /// Version of the document that was loaded.
@@ -107,6 +112,11 @@ impl Library {
             result => result?,
         };
         AssetDocument::parse(id, &bytes)
+    }
+
+    /// Registers what is counted of warm titles.
+    pub fn register_metrics(&self, registry: &mut Registry) {
+        registry.register_collector(Box::new(WarmTitles(self.warm.clone())));
     }
 
     /// Opens a file of the store.
@@ -182,6 +192,23 @@ impl Library {
 
     fn now_ms(&self) -> u64 {
         self.started.elapsed().as_millis() as u64
+    }
+}
+
+/// Size of the index cache, read when metrics are asked for.
+#[derive(Debug)]
+struct WarmTitles(Cache<WarmKey, Arc<WarmAsset>>);
+
+impl Collector for WarmTitles {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        for (name, help, value) in [
+            ("index_cache_titles", "Titles whose indexes are in memory", self.0.entry_count()),
+            ("index_cache_bytes", "Bytes of indexes in memory", self.0.weighted_size()),
+        ] {
+            let metric = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
+            metric.encode(encoder.encode_descriptor(name, help, None, metric.metric_type())?)?;
+        }
+        Ok(())
     }
 }
 

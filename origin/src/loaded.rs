@@ -24,6 +24,7 @@ const FIRST_READ_BYTES: u64 = 64 << 10;
 const TEXT_BYTES_MAX: u64 = 32 << 20;
 
 /// A title that requests are answered from.
+#[derive(Debug)]
 pub struct LoadedAsset {
     pub document: AssetDocument,
     /// In the order of the document.
@@ -32,6 +33,7 @@ pub struct LoadedAsset {
 }
 
 /// A track that requests are answered from.
+#[derive(Debug)]
 pub struct LoadedTrack {
     pub document: TrackDocument,
     pub index: TrackIndex,
@@ -41,6 +43,7 @@ pub struct LoadedTrack {
 }
 
 /// Where a track's media comes from.
+#[derive(Debug)]
 pub enum TrackContent {
     /// Samples in a media object, with their blocks in the sidecar or between them.
     Samples { media: Arc<ObjectReader>, sidecar: Arc<ObjectReader>, block_place: BlockPlace },

@@ -38,6 +38,9 @@ pub struct IngestOptions {
     pub target: MediaTime,
     /// Replace a title that exists.
     pub replace: bool,
+    /// Take a second name of the sources' files where a store is local and can give one, instead of
+    /// a copy: for titles that live no longer than the command.
+    pub borrow_sources: bool,
     /// Milliseconds since 1970.
     pub now_ms: u64,
 }
@@ -81,6 +84,7 @@ pub async fn ingest(
         title,
         now_ms: options.now_ms,
         previous,
+        borrow_sources: options.borrow_sources,
         progress,
     };
     let result = job.run(prepared).await;
@@ -89,6 +93,32 @@ pub async fn ingest(
     }
     library.forget(&job.id).await;
     result
+}
+
+/// What [`ingest`] would make of one file. Reads all of it, writes nothing.
+///
+/// # Errors
+/// Whatever is wrong with the file.
+pub fn probe(path: &std::path::Path, target: MediaTime) -> Result<IngestReport, OriginError> {
+    let mut prepared = prepare(&[path.to_owned()], target)?;
+    let (_, scanned) = scan(&mut prepared, &[path.to_owned()], &mut |_| {})?;
+    let tracks = scanned.iter().map(|scanned| match scanned {
+        ScannedTrack::Indexed { track, index, sidecar } => {
+            TrackReport::of(track, Some(index), sidecar.len())
+        }
+        ScannedTrack::Cues { track, .. } => TrackReport::of(track, None, 0),
+    });
+    let title = path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into());
+    Ok(IngestReport {
+        id: AssetId::from_name(&title).to_string(),
+        title,
+        duration_seconds: prepared.duration.as_seconds(),
+        segment_count: prepared.cut_list.len(),
+        tracks: tracks.collect(),
+        presets: preset_reports(&scanned),
+        left_out: prepared.left_out,
+        warnings: prepared.warnings,
+    })
 }
 
 /// Runs work that reads files on a thread that may block.
@@ -122,6 +152,7 @@ struct Job {
     title: String,
     now_ms: u64,
     previous: Option<AssetDocument>,
+    borrow_sources: bool,
     progress: ProgressSink,
 }
 
@@ -179,12 +210,25 @@ impl Job {
         for (index, path) in prepared.movies.iter().enumerate() {
             self.report(Phase::Copy, done, total);
             let file = format!("source-{}.mp4", index + 1);
-            let meta = self.store.put_file(&self.key(&file)?, path).await?;
+            let key = self.key(&file)?;
+            let meta = match self.borrow(&key, path) {
+                true => self.store.head(&key).await?,
+                false => self.store.put_file(&key, path).await?,
+            };
             done += total_bytes(std::slice::from_ref(path));
             files.push(StoredSource { file, version: meta.version.portable() });
         }
         self.report(Phase::Copy, total, total);
         Ok(files)
+    }
+
+    /// Gives the source a second name in the store; `false` where that can't be.
+    fn borrow(&self, key: &ObjectKey, path: &std::path::Path) -> bool {
+        let Some(local) = self.store.local_path(key).filter(|_| self.borrow_sources) else {
+            return false;
+        };
+        let made = local.parent().map(std::fs::create_dir_all);
+        made.is_some_and(|made| made.is_ok()) && std::fs::hard_link(path, &local).is_ok()
     }
 
     /// Where the sources can be read without a detour: the copies, where they are local files, so

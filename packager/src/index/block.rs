@@ -59,7 +59,10 @@ pub(super) fn encode_block(segment: &SegmentSamples) -> Vec<u8> {
 ///
 /// # Errors
 /// [`PackageError::CorruptIndex`] when the checksum, a count or a sum does not hold.
-pub(super) fn decode_block(entry: &SegmentEntry, block: &[u8]) -> Result<SegmentSamples, PackageError> {
+pub(super) fn decode_block(
+    entry: &SegmentEntry,
+    block: &[u8],
+) -> Result<SegmentSamples, PackageError> {
     let offset = entry.block_offset_bytes;
     let Some((crc, payload)) = block.split_first_chunk::<CRC_BYTES>() else {
         return Err(PackageError::CorruptIndex { offset, reason: "a block is too short" });

@@ -1,0 +1,86 @@
+//! Removing and verifying titles.
+
+use platform::objects::{ObjectError, ObjectKey};
+use serde::Serialize;
+
+use crate::OriginError;
+use crate::asset::{AssetDocument, AssetId};
+use crate::library::Library;
+
+/// More files than all generations of a title have.
+const FILES_MAX: usize = 1_000_000;
+/// Bytes read from a file at a time while it is verified.
+const READ_BYTES: u64 = 4 << 20;
+
+/// What verifying a title found.
+#[derive(Clone, Debug, Serialize)]
+pub struct VerifyReport {
+    pub id: String,
+    pub files: usize,
+    pub bytes: u64,
+    /// What is wrong, file by file; empty when all is well.
+    pub faults: Vec<String>,
+}
+
+/// Removes a title: its document first, so that nobody starts what is about to go.
+///
+/// # Errors
+/// [`OriginError::UnknownAsset`] when there is no such title.
+pub async fn remove(library: &Library, id: &AssetId) -> Result<(), OriginError> {
+    let document = library.document(id).await;
+    if let Err(error @ OriginError::UnknownAsset { .. }) = document {
+        return Err(error);
+    }
+    let store = library.store();
+    store.delete(&id.key("asset.json")?).await?;
+    library.forget(id).await;
+    let folder: ObjectKey = format!("{}/{id}", crate::asset::ASSETS_FOLDER).parse()?;
+    Ok(store.delete_folder(&folder, FILES_MAX).await?)
+}
+
+/// Reads every source and index of a title again and compares it with its checksum.
+pub async fn verify(library: &Library, id: &AssetId) -> Result<VerifyReport, OriginError> {
+    let document = library.document(id).await?;
+    let mut report = VerifyReport { id: id.to_string(), files: 0, bytes: 0, faults: Vec::new() };
+    for (file, digest) in checksummed_files(&document) {
+        report.files += 1;
+        match digest_of(library, &document.key(file)?).await {
+            Ok((found, bytes)) => {
+                report.bytes += bytes;
+                if found != *digest {
+                    report.faults.push(format!("{file}: the bytes are not those of ingest"));
+                }
+            }
+            Err(error) => report.faults.push(format!("{file}: {error}")),
+        }
+    }
+    if let Err(error) = library.asset(id).await {
+        report.faults.push(error.to_string());
+    }
+    Ok(report)
+}
+
+fn checksummed_files(document: &AssetDocument) -> Vec<(&str, &str)> {
+    let sources = document.sources.iter().map(|source| (source.file.as_str(), &source.digest));
+    let tracks = document.tracks.iter().map(|track| {
+        // Cues are their own index.
+        let file = if track.index_file.is_empty() { &track.media_file } else { &track.index_file };
+        (file.as_str(), &track.index_digest)
+    });
+    sources.chain(tracks).map(|(file, digest)| (file, digest.as_str())).collect()
+}
+
+async fn digest_of(library: &Library, key: &ObjectKey) -> Result<(String, u64), ObjectError> {
+    let reader = library.store().open(key, None).await?;
+    let len = reader.meta().len_bytes;
+    let mut hasher = blake3::Hasher::new();
+    let mut buffer = Vec::new();
+    let mut at = 0;
+    while at < len {
+        let end = len.min(at + READ_BYTES);
+        reader.read_into(at..end, &mut buffer).await?;
+        hasher.update(&buffer);
+        at = end;
+    }
+    Ok((hasher.finalize().to_hex().to_string(), len))
+}

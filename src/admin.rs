@@ -1,0 +1,155 @@
+//! `DIR/admin.sock`: how commands reach the server that owns a data directory.
+//!
+//! One request a connection: `POST /work` with the work as JSON, answered by a JSON line an event.
+//! The socket belongs to the server's user and is open to nobody else.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll};
+
+use anyhow::{Context, bail};
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use hyper_util::rt::TokioIo;
+use origin::body::MediaBody;
+use origin::{Chunk, Library, problem_with};
+use tokio::net::UnixStream;
+use tokio::sync::mpsc;
+use tower_service::Service;
+
+use crate::work::{Event, EventSink, Work, run};
+
+/// Largest work that is read: paths of a few hundred files.
+const WORK_BYTES_MAX: usize = 1 << 20;
+/// Longest event: the report of a title with many tracks.
+const EVENT_BYTES_MAX: usize = 16 << 20;
+/// Events that wait for a client that reads slowly; progress beyond that is dropped.
+const EVENTS_MAX: usize = 256;
+
+#[derive(Clone)]
+pub struct AdminService {
+    library: Library,
+}
+
+impl AdminService {
+    pub fn new(library: Library) -> Self {
+        Self { library }
+    }
+
+    async fn answer(&self, request: Request<Incoming>) -> Response<MediaBody> {
+        if request.method() != Method::POST || request.uri().path() != "/work" {
+            return problem_with(StatusCode::NOT_FOUND, "not_found", "POST /work is all there is");
+        }
+        let body = match Limited::new(request.into_body(), WORK_BYTES_MAX).collect().await {
+            Ok(body) => body.to_bytes(),
+            Err(error) => return bad_request(&error.to_string()),
+        };
+        match serde_json::from_slice(&body) {
+            Ok(work) => self.start(work),
+            Err(error) => bad_request(&error.to_string()),
+        }
+    }
+
+    /// Starts the work, which goes on even if the client leaves.
+    fn start(&self, work: Work) -> Response<MediaBody> {
+        let (sender, mut receiver) = mpsc::channel::<Event>(EVENTS_MAX);
+        let library = self.library.clone();
+        let (end_sender, end_receiver) = tokio::sync::oneshot::channel();
+        let end_sender = std::sync::Mutex::new(Some(end_sender));
+        let sink: EventSink = Arc::new(move |event| match event {
+            // Whoever reads slowly misses progress, never the end.
+            Event::Progress { .. } => drop(sender.try_send(event)),
+            end => {
+                let end_sender = end_sender.lock().ok().and_then(|mut sender| sender.take());
+                if let Some(end_sender) = end_sender {
+                    drop(end_sender.send(end));
+                }
+            }
+        });
+        tokio::spawn(async move { run(&library, work, sink).await });
+        let stream = async_stream::stream! {
+            while let Some(event) = receiver.recv().await {
+                yield Ok(line(&event));
+            }
+            if let Ok(end) = end_receiver.await {
+                yield Ok(line(&end));
+            }
+        };
+        Response::new(MediaBody::open_ended(Box::pin(stream)))
+    }
+}
+
+fn bad_request(reason: &str) -> Response<MediaBody> {
+    problem_with(StatusCode::BAD_REQUEST, "invalid_work", reason)
+}
+
+fn line(event: &Event) -> Chunk {
+    let mut line = serde_json::to_vec(event).expect("events are plain data with string keys");
+    line.push(b'\n');
+    Chunk::from(Bytes::from(line))
+}
+
+impl Service<Request<Incoming>> for AdminService {
+    type Response = Response<MediaBody>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut TaskContext<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Incoming>) -> Self::Future {
+        let service = self.clone();
+        Box::pin(async move { Ok(service.answer(request).await) })
+    }
+}
+
+/// Has the server behind `socket` do the work.
+///
+/// # Errors
+/// When the server can't be reached or goes away before the end.
+pub async fn request(socket: &Path, work: &Work, sink: &EventSink) -> anyhow::Result<()> {
+    let stream = UnixStream::connect(socket)
+        .await
+        .with_context(|| format!("cannot reach the server behind {}", socket.display()))?;
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    tokio::spawn(connection);
+    let request = Request::post("/work")
+        .header(http::header::HOST, "localhost")
+        .body(Full::new(Bytes::from(serde_json::to_vec(work)?)))?;
+    let response = sender.send_request(request).await?;
+    let status = response.status();
+    let mut body = response.into_body();
+    let mut pending = Vec::new();
+    let mut has_ended = false;
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame?.into_data() else {
+            continue;
+        };
+        pending.extend_from_slice(&data);
+        if pending.len() > EVENT_BYTES_MAX {
+            bail!("the server's answer is too long");
+        }
+        while status == StatusCode::OK
+            && let Some(end) = pending.iter().position(|&byte| byte == b'\n')
+        {
+            let event: Event = serde_json::from_slice(&pending[..end])?;
+            has_ended |= !matches!(event, Event::Progress { .. });
+            sink(event);
+            pending.drain(..=end);
+        }
+    }
+    if status != StatusCode::OK {
+        bail!("the server refused: {}", String::from_utf8_lossy(&pending));
+    }
+    if !has_ended {
+        bail!("the server went away before the work was done");
+    }
+    Ok(())
+}

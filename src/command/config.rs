@@ -1,0 +1,20 @@
+//! `streamverse config print | check`.
+
+use std::process::ExitCode;
+
+use super::load_config;
+use crate::cli::ConfigCommand;
+use crate::output;
+
+pub fn run(arguments: &ConfigCommand) -> anyhow::Result<ExitCode> {
+    match arguments {
+        ConfigCommand::Print { config } => {
+            output::line(load_config(config, Vec::new())?.print().trim_end());
+        }
+        ConfigCommand::Check { config } => {
+            load_config(config, Vec::new())?;
+            output::line("the configuration is valid");
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,164 @@
+//! `streamverse doctor`: what commonly goes wrong, looked at before it does.
+
+use std::path::Path;
+use std::process::{Command, ExitCode};
+
+use platform::DataDir;
+use platform::config::{Config, Listen};
+use platform::DataDirError;
+use platform::http::Listener;
+use serde::Serialize;
+
+use super::load_config;
+use crate::cli::Doctor;
+use crate::output;
+
+/// Below this, a busy server runs out of descriptors: each viewer takes one, each title a few.
+const OPEN_FILES_MIN: u64 = 4_096;
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Verdict {
+    Ok,
+    Warning,
+    Fault,
+}
+
+#[derive(Debug, Serialize)]
+struct Finding {
+    check: &'static str,
+    verdict: Verdict,
+    found: String,
+}
+
+pub fn run(arguments: &Doctor) -> anyhow::Result<ExitCode> {
+    let mut findings = Vec::new();
+    match load_config(&arguments.config, Vec::new()) {
+        Ok(loaded) => {
+            findings.push(finding("configuration", Verdict::Ok, "valid"));
+            crate::runtime()?.block_on(check_machine(&loaded.config, &mut findings));
+        }
+        Err(error) => {
+            findings.push(finding("configuration", Verdict::Fault, format!("{error:#}")));
+        }
+    }
+    if arguments.json {
+        output::json(&findings);
+    } else {
+        for finding in &findings {
+            let mark = match finding.verdict {
+                Verdict::Ok => "ok     ",
+                Verdict::Warning => "warning",
+                Verdict::Fault => "FAULT  ",
+            };
+            output::line(&format!("{mark} {}: {}", finding.check, finding.found));
+        }
+    }
+    let has_fault = findings.iter().any(|finding| finding.verdict == Verdict::Fault);
+    Ok(if has_fault { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+fn finding(check: &'static str, verdict: Verdict, found: impl Into<String>) -> Finding {
+    Finding { check, verdict, found: found.into() }
+}
+
+async fn check_machine(config: &Config, findings: &mut Vec<Finding>) {
+    let owner = check_data_dir(config, findings).await;
+    if !owner {
+        for (check, listen) in [("media.http", config.media.http), ("ops.http", config.ops.http)] {
+            findings.push(check_address(check, listen));
+        }
+    }
+    findings.push(check_open_files());
+    findings.push(check_processor());
+    findings.push(check_worker());
+}
+
+/// Whether a server owns the directory.
+async fn check_data_dir(config: &Config, findings: &mut Vec<Finding>) -> bool {
+    const CHECK: &str = "data directory";
+    match DataDir::open(&config.data.dir) {
+        Ok(data) => {
+            let found = format!("{} is writable", data.path().display());
+            findings.push(finding(CHECK, Verdict::Ok, found));
+            findings.push(check_titles(config, &data).await);
+            false
+        }
+        Err(DataDirError::Owned { path, owner }) => {
+            let found = format!("{} is served by process {owner}", path.display());
+            findings.push(finding(CHECK, Verdict::Ok, found));
+            true
+        }
+        Err(error) => {
+            findings.push(finding(CHECK, Verdict::Fault, error.to_string()));
+            false
+        }
+    }
+}
+
+async fn check_titles(config: &Config, data: &DataDir) -> Finding {
+    const CHECK: &str = "titles";
+    let library = match super::open_library(config, data) {
+        Ok(library) => library,
+        Err(error) => return finding(CHECK, Verdict::Fault, format!("{error:#}")),
+    };
+    let documents = match library.documents().await {
+        Ok(documents) => documents,
+        Err(error) => return finding(CHECK, Verdict::Fault, error.to_string()),
+    };
+    for document in &documents {
+        if let Err(error) = library.asset(&document.id).await {
+            return finding(CHECK, Verdict::Fault, format!("{}: {error}", document.id));
+        }
+    }
+    finding(CHECK, Verdict::Ok, format!("{} titles open", documents.len()))
+}
+
+fn check_address(check: &'static str, listen: Listen) -> Finding {
+    let Some(address) = listen.address() else {
+        return finding(check, Verdict::Ok, "off");
+    };
+    match Listener::tcp(address) {
+        Ok(_) => finding(check, Verdict::Ok, format!("{address} is free")),
+        Err(error) => finding(check, Verdict::Fault, format!("{address}: {error}")),
+    }
+}
+
+fn check_open_files() -> Finding {
+    const CHECK: &str = "open files";
+    let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"));
+    let soft = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+    match soft {
+        Some(soft) if soft < OPEN_FILES_MIN => finding(
+            CHECK,
+            Verdict::Warning,
+            format!("the limit is {soft}; raise it with `ulimit -n 65536` or LimitNOFILE="),
+        ),
+        Some(soft) => finding(CHECK, Verdict::Ok, format!("the limit is {soft}")),
+        None => finding(CHECK, Verdict::Ok, "unlimited"),
+    }
+}
+
+fn check_processor() -> Finding {
+    const CHECK: &str = "processor";
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    finding(CHECK, Verdict::Ok, format!("{cores} cores for this process"))
+}
+
+/// The executable that decodes media; everything but encoding runs without it.
+fn check_worker() -> Finding {
+    const CHECK: &str = "worker";
+    let beside = std::env::current_exe().ok().map(|path| path.with_file_name("streamverse-worker"));
+    match beside.filter(|path| Path::exists(path)) {
+        Some(path) if Command::new(&path).arg("--version").output().is_ok() => {
+            finding(CHECK, Verdict::Ok, path.display().to_string())
+        }
+        Some(path) => finding(CHECK, Verdict::Fault, format!("{} doesn't run", path.display())),
+        None => finding(
+            CHECK,
+            Verdict::Ok,
+            "no streamverse-worker beside this program: everything but encoding runs",
+        ),
+    }
+}

@@ -1,0 +1,88 @@
+//! The commands, one file each, and what they share.
+
+pub mod assets;
+pub mod config;
+pub mod doctor;
+pub mod ingest;
+pub mod package;
+pub mod probe;
+pub mod serve;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use anyhow::{Context, bail};
+use origin::Library;
+use platform::DataDir;
+use platform::config::{Config, Loaded, Sources};
+use platform::DataDirError;
+use platform::objects::ObjectStore;
+use serde_json::Value;
+
+use crate::admin;
+use crate::cli::ConfigArgs;
+use crate::work::{Event, EventSink, Work, run};
+
+/// Reads the configuration that the arguments describe.
+pub fn load_config(
+    arguments: &ConfigArgs,
+    mut flags: Vec<(String, String)>,
+) -> anyhow::Result<Loaded> {
+    if let Some(data) = &arguments.data {
+        flags.push(("data.dir".to_owned(), data.display().to_string()));
+    }
+    let sources = Sources::gather(arguments.config.as_deref(), flags)?;
+    Ok(Config::load(&sources)?)
+}
+
+/// Opens the library of a data directory that this process owns.
+pub fn open_library(config: &Config, data: &DataDir) -> anyhow::Result<Library> {
+    let store = ObjectStore::from_config(config, &data.objects())?;
+    Ok(Library::new(store, config.cache.index_bytes.get()))
+}
+
+/// Does `work` on the configured data directory: by itself, or through the server that owns it.
+///
+/// # Errors
+/// What the work failed with.
+pub async fn do_work(config: &Config, work: Work, shown: EventSink) -> anyhow::Result<Value> {
+    let end: Arc<Mutex<Option<Event>>> = Arc::default();
+    let kept = end.clone();
+    let sink: EventSink = Arc::new(move |event| {
+        if !matches!(event, Event::Progress { .. })
+            && let Ok(mut kept) = kept.lock()
+        {
+            *kept = Some(event.clone());
+        }
+        shown(event);
+    });
+    match DataDir::open(&config.data.dir) {
+        Ok(data) => {
+            let library = open_library(config, &data)?;
+            run(&library, work, sink).await;
+        }
+        Err(DataDirError::Owned { path, .. }) => {
+            admin::request(&DataDir::admin_socket(&path), &work, &sink).await?;
+        }
+        Err(error) => return Err(error.into()),
+    }
+    let end = end.lock().ok().and_then(|mut end| end.take());
+    match end {
+        Some(Event::Done { result }) => Ok(result),
+        Some(Event::Failed { message, .. }) => bail!("{message}"),
+        _ => bail!("the work ended without a result"),
+    }
+}
+
+/// Absolute paths of the files that a user named: the server has another working directory.
+pub fn absolute(files: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
+    let absolute = |path: &PathBuf| {
+        std::path::absolute(path).with_context(|| format!("cannot find {}", path.display()))
+    };
+    files.iter().map(absolute).collect()
+}
+
+/// A name for messages.
+pub fn shown(path: &Path) -> String {
+    path.display().to_string()
+}

@@ -1,0 +1,47 @@
+//! What commands write: results to standard output, everything else to standard error.
+
+use std::io::Write;
+use std::sync::Arc;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+
+use crate::work::{Event, EventSink};
+
+/// Writes a line to standard output. A reader that went away ends the program quietly.
+pub fn line(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let written = out.write_all(text.as_bytes()).and_then(|()| out.write_all(b"\n"));
+    if written.and_then(|()| out.flush()).is_err() {
+        std::process::exit(0);
+    }
+}
+
+/// Writes one JSON document.
+pub fn json(value: &impl Serialize) {
+    line(&serde_json::to_string_pretty(value).expect("results are plain data with string keys"));
+}
+
+/// Shows events as a progress bar, or as a JSON line each.
+pub fn event_sink(as_json: bool) -> EventSink {
+    if as_json {
+        return Arc::new(|event| {
+            line(&serde_json::to_string(&event).expect("events are plain data with string keys"));
+        });
+    }
+    let bar = ProgressBar::new(0);
+    let style = ProgressStyle::with_template(
+        "{msg:8} [{bar:40}] {bytes}/{total_bytes} {bytes_per_sec} {eta}",
+    );
+    if let Ok(style) = style {
+        bar.set_style(style.progress_chars("=> "));
+    }
+    Arc::new(move |event| match event {
+        Event::Progress { phase, done_bytes, total_bytes } => {
+            bar.set_length(total_bytes);
+            bar.set_position(done_bytes);
+            bar.set_message(phase);
+        }
+        _ => bar.finish_and_clear(),
+    })
+}
