@@ -225,7 +225,11 @@ fn read_text_files(
 
 fn describe_text_file(path: &Path, cues: CueTrack, movie_stem: Option<&str>) -> TextFile {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    let side_file = parse_side_file_name(name, movie_stem);
+    let mut side_file = parse_side_file_name(name, movie_stem);
+    if side_file.language.is_none() && name.matches('.').count() == 1 {
+        // `en.vtt`: the whole name may be the language.
+        side_file = parse_side_file_name(&format!("film.{name}"), None);
+    }
     let language = side_file.language.unwrap_or_else(|| "und".to_owned());
     let mut label =
         if language == "und" { "Subtitles".to_owned() } else { display_name(&language) };
