@@ -27,6 +27,8 @@ use std::fmt;
 
 use crate::presentation::TrackClass;
 
+pub use parse::is_track_name;
+
 /// Longest name of a preset, a track or a set of images, in bytes.
 pub const NAME_LEN_MAX: usize = 32;
 /// Longest revision, in hexadecimal digits: 256 bits.

@@ -4,7 +4,7 @@
 //! edits that go on where the one before stopped are one stretch. Anything else would need media
 //! twice, or none, in the middle of a title; that is refused by name.
 
-use super::TICKS_MAX;
+use super::{EDITS_MAX, TICKS_MAX};
 use super::box_reader::BoxReader;
 use crate::{PackageError, Timescale};
 
@@ -57,6 +57,10 @@ pub(super) fn read_elst(
 ) -> Result<Edit, PackageError> {
     let (version, _) = elst.full_box()?;
     let count = elst.u32()?;
+    if count > EDITS_MAX {
+        let max = EDITS_MAX.into();
+        return Err(PackageError::LimitExceeded { what: "edits in a track", max });
+    }
     let rows = if version == 0 {
         elst.rows::<12>(count)?.iter().map(row_from_v0).collect::<Vec<_>>()
     } else {

@@ -275,6 +275,7 @@ impl<'a> TrackRun<'a> {
             if is_there { rows.next().unwrap_or(default) } else { default }
         };
         media.samples.reserve(self.sample_count as usize);
+        let start = offset;
         for index in 0..self.sample_count {
             let duration_ticks = field(self.fields.duration, self.defaults.duration_ticks);
             let size_bytes = field(self.fields.size, self.defaults.size_bytes);
@@ -306,6 +307,7 @@ impl<'a> TrackRun<'a> {
             offset = end;
             media.end_time += u64::from(duration_ticks);
         }
+        budget.take_media(offset - start)?;
         if media.end_time > TICKS_MAX {
             return Err(self.trun.invalid("its times are beyond reason"));
         }

@@ -46,6 +46,13 @@ const TRACK_SAMPLES_MAX: u64 = 1 << 24;
 const MOVIE_SAMPLES_MAX: u64 = 1 << 25;
 /// Sample entries of one track.
 const SAMPLE_ENTRIES_MAX: u32 = 64;
+/// Bytes of all sample entries of one track, which every init segment repeats.
+const SAMPLE_ENTRY_BYTES_MAX: usize = 4 << 20;
+/// Rows of one edit list; those that are honoured have a handful.
+const EDITS_MAX: u32 = 1 << 16;
+/// How often the bytes of a file may serve as samples. Tracks and samples may share media, but a
+/// table that names the whole file again and again would have it read a million times.
+const MEDIA_REPEATS_MAX: u64 = 8;
 /// Children of one container box: some writers give every sample a `trun` of its own.
 const CHILDREN_MAX: u32 = 1 << 16;
 /// Samples decoded only to reach a picture in the middle of a group of pictures: a minute at

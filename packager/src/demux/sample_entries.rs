@@ -1,7 +1,7 @@
 //! Sample entries (`stsd`, ISO/IEC 14496-12 8.5.2) and the protection around them (8.12).
 
 use super::box_reader::BoxReader;
-use super::{Encryption, SAMPLE_ENTRIES_MAX};
+use super::{Encryption, SAMPLE_ENTRIES_MAX, SAMPLE_ENTRY_BYTES_MAX};
 use crate::codec::describe;
 use crate::track::MediaParams;
 use crate::{FourCc, PackageError};
@@ -57,6 +57,10 @@ pub(super) fn read_stsd(
             entries.push(bytes.to_vec());
             entries.len() - 1
         });
+        if entries.iter().map(Vec::len).sum::<usize>() > SAMPLE_ENTRY_BYTES_MAX {
+            let max = SAMPLE_ENTRY_BYTES_MAX as u64;
+            return Err(PackageError::LimitExceeded { what: "bytes of sample entries", max });
+        }
         indexes.push(index as u16);
     }
     let Some(media) = media else {

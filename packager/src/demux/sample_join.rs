@@ -78,6 +78,8 @@ pub(super) fn join_samples(
         for _ in 0..in_chunk {
             offset = cursor.push_sample(&mut samples, offset, chunk.description_index)?;
         }
+        // A chunk lies in one piece.
+        budget.take_media(offset - chunk.offset)?;
     }
     Ok(samples)
 }

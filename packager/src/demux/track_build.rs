@@ -2,7 +2,7 @@
 
 use super::edit_list::Edit;
 use super::{Encryption, EventBox};
-use super::{MOVIE_SAMPLES_MAX, TRACK_SAMPLES_MAX};
+use super::{MEDIA_REPEATS_MAX, MOVIE_SAMPLES_MAX, TRACK_SAMPLES_MAX};
 use crate::track::{Sample, TrackInfo};
 use crate::{FourCc, PackageError};
 
@@ -48,12 +48,26 @@ pub(super) struct Budget {
     /// table, so the bytes of media stand for them: within a factor of two, because tracks may
     /// share media.
     unlisted_bytes_left: u64,
+    /// Bytes of samples, however they are listed.
+    media_bytes_left: u64,
 }
 
 impl Budget {
     pub(super) fn new(source_len: u64) -> Self {
         let unlisted_bytes_left = source_len.saturating_mul(2);
-        Self { source_len, samples_left: MOVIE_SAMPLES_MAX, unlisted_bytes_left }
+        let media_bytes_left = source_len.saturating_mul(MEDIA_REPEATS_MAX);
+        Self { source_len, samples_left: MOVIE_SAMPLES_MAX, unlisted_bytes_left, media_bytes_left }
+    }
+
+    /// Accounts for samples of `bytes` together that were read.
+    pub(super) fn take_media(&mut self, bytes: u64) -> Result<(), PackageError> {
+        let Some(left) = self.media_bytes_left.checked_sub(bytes) else {
+            let max = self.source_len.saturating_mul(MEDIA_REPEATS_MAX);
+            let what = "bytes of samples, several times its own length";
+            return Err(PackageError::LimitExceeded { what, max });
+        };
+        self.media_bytes_left = left;
+        Ok(())
     }
 
     /// Accounts for `count` samples more on a track that holds `present`.

@@ -170,7 +170,7 @@ impl Header {
         // RFC 8216 4.3.3.1: "The EXTINF duration of each Media Segment in the Playlist file, when
         // rounded to the nearest integer, MUST be less than or equal to the target duration."
         let longest = spans.map(|span| span.end - span.start).max().unwrap_or(0);
-        let target = ((longest + MICROS / 2) / MICROS).max(1);
+        let target = (longest.saturating_add(MICROS / 2) / MICROS).max(1);
         out.push_str("#EXTM3U\n");
         push_number_tag(out, "EXT-X-VERSION", self.version);
         push_number_tag(out, "EXT-X-TARGETDURATION", target);

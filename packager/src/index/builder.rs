@@ -4,7 +4,9 @@
 //! them. From each sample it learns the subsample layout, how its codec lets a viewer enter, what
 //! captions it carries and what it will take in MPEG-TS.
 
+use std::iter::Peekable;
 use std::ops::Range;
+use std::vec::IntoIter;
 
 use super::sidecar::{BlockPlace, MediaIdentity, append_block, write_sidecar};
 use super::track_index::{IFrameEntry, SegmentEntry, SegmentSamples, TrackFacts, TrackIndex};
@@ -16,6 +18,9 @@ use crate::ts::{TrackSizer, reorder_ticks};
 
 /// Trick play shows at most one picture for each of so many milliseconds of content.
 const IFRAME_SPACING_MS: u64 = 1_000;
+
+/// I-frames of a track: six days of one each second. Their rows stay resident.
+const IFRAMES_MAX: usize = 1 << 19;
 
 /// A box of a fragmented source that goes out again in front of a segment.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -30,7 +35,8 @@ pub struct TrackEvent {
 pub struct IndexBuilder {
     table: SampleTable,
     ranges: Vec<Range<usize>>,
-    events: Vec<TrackEvent>,
+    /// In the order of their samples; those of the closed segments are gone.
+    events: Peekable<IntoIter<TrackEvent>>,
     scanner: SampleScanner,
     /// `None` for codecs that MPEG-TS does not carry.
     sizer: Option<TrackSizer>,
@@ -50,11 +56,12 @@ impl IndexBuilder {
         name: &str,
         info: TrackInfo,
         table: SampleTable,
-        events: Vec<TrackEvent>,
+        mut events: Vec<TrackEvent>,
         cuts: &CutList,
     ) -> Result<Self, PackageError> {
         let mut ranges = segment_boundaries(name, &info, &table, cuts)?;
         let follows_every_cut = drop_inner_gaps(&mut ranges);
+        events.sort_by_key(|event| event.before_sample);
         let facts = TrackFacts {
             sample_count: u32::try_from(table.len()).map_err(|_| PackageError::LimitExceeded {
                 what: "samples in a track",
@@ -75,7 +82,7 @@ impl IndexBuilder {
                 info,
             },
             ranges,
-            events,
+            events: events.into_iter().peekable(),
             table,
             next_sample: 0,
             segment: SegmentSamples::default(),
@@ -92,7 +99,8 @@ impl IndexBuilder {
     /// Takes the bytes of the next sample.
     ///
     /// # Errors
-    /// [`PackageError::InvalidSample`] names the sample that its codec's rules refuse.
+    /// [`PackageError::InvalidSample`] names the sample that its codec's rules refuse;
+    /// [`PackageError::LimitExceeded`] is for a track with more I-frames than any has.
     pub fn handle_sample(&mut self, bytes: &[u8]) -> Result<(), PackageError> {
         let Some(&sample) = self.table.samples.get(self.next_sample) else {
             return Ok(());
@@ -153,19 +161,22 @@ impl IndexBuilder {
         self.index.facts.open_gop |= starts_segment && facts.random_access == RandomAccess::Open;
         self.index.facts.cea608_channels |= facts.cea608_channels;
         self.index.facts.cea708_services |= facts.cea708_services;
-        self.offer_iframe(sample);
-        Ok(())
+        self.offer_iframe(sample)
     }
 
-    fn offer_iframe(&mut self, sample: &Sample) {
+    fn offer_iframe(&mut self, sample: &Sample) -> Result<(), PackageError> {
         if self.index.info.kind() != TrackKind::Video || !sample.is_sync {
-            return;
+            return Ok(());
         }
         let time = sample.presentation_time();
         let spacing = u64::from(self.index.timescale().get()) * IFRAME_SPACING_MS / 1_000;
         // Half a spacing of grace keeps 1.001 s GOPs from losing every other picture.
         let due = |last: &IFrameEntry| time >= last.time + spacing - spacing / 8;
         if self.index.iframes.last().is_none_or(due) {
+            if self.index.iframes.len() >= IFRAMES_MAX {
+                let max = IFRAMES_MAX as u64;
+                return Err(PackageError::LimitExceeded { what: "I-frames in a track", max });
+            }
             self.index.iframes.push(IFrameEntry {
                 sample: self.next_sample as u32,
                 size_bytes: sample.size_bytes,
@@ -174,15 +185,14 @@ impl IndexBuilder {
                 description_index: sample.description_index,
             });
         }
+        Ok(())
     }
 
     fn close_segment(&mut self) {
         let mut segment = std::mem::take(&mut self.segment);
         let range = self.ranges[self.index.segments.len()].clone();
-        for event in &self.events {
-            if range.contains(&event.before_sample) {
-                segment.events.extend_from_slice(&event.bytes);
-            }
+        while let Some(event) = self.events.next_if(|event| event.before_sample < range.end) {
+            segment.events.extend_from_slice(&event.bytes);
         }
         let size = self.sizer.as_mut().map(TrackSizer::finish_segment).unwrap_or_default();
         let samples = &segment.samples;

@@ -31,6 +31,9 @@ const MAGIC: [u8; 8] = *b"SVINDEX\x01";
 /// for each second of them stay far below.
 const RESIDENT_BYTES_MAX: u32 = 64 << 20;
 
+/// Ticks up to which sums and signed differences of times stay inside 64 bits.
+const END_TIME_MAX: u64 = 1 << 62;
+
 /// Where the blocks of a track lie.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub enum BlockPlace {
@@ -163,6 +166,7 @@ impl Sidecar {
         let iframe_count = reader.u32()? as usize;
         let segments = read_segments(&mut reader, segment_count, &head, table_end as u64)?;
         let iframes = read_iframes(&mut reader, iframe_count)?;
+        check_head(&head, &segments).map_err(|reason| corrupt(HEADER_BYTES, reason))?;
         let index = TrackIndex {
             info: head.info,
             facts: head.facts,
@@ -312,10 +316,33 @@ fn read_segments(
         if head.block_place == BlockPlace::Media {
             entry.block_offset_bytes = block_end.wrapping_add(reader.varint()?);
         }
-        block_end = entry.block_offset_bytes.wrapping_add(u64::from(entry.block_len_bytes));
+        let end = entry.block_offset_bytes.checked_add(u64::from(entry.block_len_bytes));
+        block_end = end.ok_or_else(|| reader.error("a block lies beyond 64 bits"))?;
+        if entry.media_bytes > u64::from(entry.sample_count) * u64::from(u32::MAX) {
+            return Err(reader.error("a segment has more bytes than its samples can"));
+        }
         segments.push(entry);
     }
     Ok(segments)
+}
+
+/// What writers build on beyond the form of the head.
+fn check_head(head: &Head, segments: &[SegmentEntry]) -> Result<(), &'static str> {
+    let last = segments.last().copied().unwrap_or_default();
+    if last.first_sample.checked_add(last.sample_count) != Some(head.facts.sample_count) {
+        return Err("the table has another number of samples than the head");
+    }
+    if head.end_time > END_TIME_MAX {
+        return Err("the track ends beyond reason");
+    }
+    if head.facts.frame_rate.1 == 0 {
+        return Err("the frame rate has no denominator");
+    }
+    let entries = &head.info.sample_entries;
+    if entries.len() > usize::from(u16::MAX) || entries.iter().any(|entry| entry.len() < 8) {
+        return Err("a sample entry is no box");
+    }
+    Ok(())
 }
 
 fn read_iframes(
@@ -332,6 +359,9 @@ fn read_iframes(
         let size_bytes = reader.u32()?;
         let time = iframe.time.checked_add(reader.varint()?);
         let offset_bytes = iframe.offset_bytes.wrapping_add(reader.varint()?);
+        if offset_bytes.checked_add(size_bytes.into()).is_none() {
+            return Err(reader.error("an I-frame lies beyond 64 bits"));
+        }
         let description_index = u16::try_from(reader.varint()?).ok();
         let (Some(sample), Some(time), Some(description_index)) = (sample, time, description_index)
         else {

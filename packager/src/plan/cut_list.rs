@@ -105,14 +105,14 @@ impl SyncTimes {
 ///
 /// # Errors
 /// [`PackageError::IncompatibleRenditions`] names the instants between which several renditions
-/// have no key frame in common.
+/// have no key frame in common; [`PackageError::LimitExceeded`] is for more than [`CUTS_MAX`] cuts.
 pub fn plan_cuts(
     video: &[SyncTimes],
     target: MediaTime,
     end: MediaTime,
 ) -> Result<CutList, PackageError> {
     let Some((reference, others)) = video.split_first() else {
-        return Ok(grid(target, end));
+        return grid(target, end);
     };
     let timescale = reference.timescale;
     let ticks = |time: MediaTime| time.rescale_floor(timescale).map_or(u64::MAX, |time| time.ticks);
@@ -124,38 +124,65 @@ pub fn plan_cuts(
         .copied()
         .filter(|&time| others.iter().all(|other| other.contains(timescale.ticks(time))));
     let mut cuts = vec![0];
-    for time in common.skip_while(|&time| time == 0) {
-        let segment = cuts[cuts.len() - 1] / target_ticks;
-        if time / target_ticks > segment || reference.required.binary_search(&time).is_ok() {
-            cuts.push(time);
+    for time in common {
+        let last = cuts[cuts.len() - 1];
+        // Key frames that are presented in another order than they are decoded in go back.
+        if time <= last {
+            continue;
+        }
+        let is_required = reference.required.binary_search(&time).is_ok();
+        if time / target_ticks > last / target_ticks || is_required {
+            push_cut(&mut cuts, time)?;
         }
     }
     if !others.is_empty() {
         refuse_wide_gaps(reference, &cuts, target_ticks)?;
     }
-    extend_past_video(&mut cuts, reference.end_time, ticks(end), target_ticks.get());
+    extend_past_video(&mut cuts, reference.end_time, ticks(end), target_ticks.get())?;
     Ok(CutList { timescale, cuts })
 }
 
 /// Cuts at multiples of the target.
-fn grid(target: MediaTime, end: MediaTime) -> CutList {
+fn grid(target: MediaTime, end: MediaTime) -> Result<CutList, PackageError> {
     let timescale = target.timescale;
     let end_ticks = end.rescale_ceil(timescale).map_or(u64::MAX, |time| time.ticks);
     let step = target.ticks.max(1);
-    let count = end_ticks.div_ceil(step).clamp(1, CUTS_MAX);
-    CutList { timescale, cuts: (0..count).map(|index| index * step).collect() }
+    let count = end_ticks.div_ceil(step).max(1);
+    if count > CUTS_MAX {
+        return Err(too_many_cuts());
+    }
+    Ok(CutList { timescale, cuts: (0..count).map(|index| index * step).collect() })
 }
 
-/// More cuts than any title has: eleven days of one-second segments.
-const CUTS_MAX: u64 = 1_000_000;
+/// Segments of a title: 36 hours of one second each, or nine days of six. A media playlist then has
+/// about ten megabytes.
+pub const CUTS_MAX: u64 = 1 << 17;
+
+fn too_many_cuts() -> PackageError {
+    PackageError::LimitExceeded { what: "segments in a title", max: CUTS_MAX }
+}
+
+fn push_cut(cuts: &mut Vec<u64>, time: u64) -> Result<(), PackageError> {
+    if cuts.len() as u64 >= CUTS_MAX {
+        return Err(too_many_cuts());
+    }
+    cuts.push(time);
+    Ok(())
+}
 
 /// Audio or text may go on after the last picture, in segments of the target duration.
-fn extend_past_video(cuts: &mut Vec<u64>, video_end: u64, title_end: u64, target_ticks: u64) {
+fn extend_past_video(
+    cuts: &mut Vec<u64>,
+    video_end: u64,
+    title_end: u64,
+    target_ticks: u64,
+) -> Result<(), PackageError> {
     let mut next = video_end.max(cuts[cuts.len() - 1].saturating_add(target_ticks));
-    while next.saturating_add(target_ticks / 2) < title_end && (cuts.len() as u64) < CUTS_MAX {
-        cuts.push(next);
+    while next.saturating_add(target_ticks / 2) < title_end {
+        push_cut(cuts, next)?;
         next = next.saturating_add(target_ticks);
     }
+    Ok(())
 }
 
 fn refuse_wide_gaps(

@@ -2,4 +2,4 @@
 
 mod cut_list;
 
-pub use cut_list::{CutList, SyncTimes, plan_cuts, segment_boundaries};
+pub use cut_list::{CUTS_MAX, CutList, SyncTimes, plan_cuts, segment_boundaries};

@@ -141,7 +141,7 @@ fn track_name(text: &str) -> Option<&str> {
 
 /// Whether a track or a set of images may have this name: letters and digits, at most
 /// [`NAME_LEN_MAX`], and not `master`, which is the multivariant playlist.
-pub(super) fn is_track_name(text: &str) -> bool {
+pub fn is_track_name(text: &str) -> bool {
     (1..=NAME_LEN_MAX).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
         && text != "master"

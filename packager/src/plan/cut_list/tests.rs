@@ -159,3 +159,24 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn more_cuts_than_any_title_has_are_refused() {
+    let seconds = |count: u64| Timescale::new(1).unwrap().ticks(count);
+    let refused = Err(PackageError::LimitExceeded { what: "segments in a title", max: CUTS_MAX });
+    // On the grid alone, on key frames, and past the end of the video.
+    assert_eq!(plan_cuts(&[], seconds(1), seconds(1_000_000)), refused);
+    assert_eq!(plan_cuts(&[], seconds(1), seconds(u64::MAX)), refused);
+    let times: Vec<u64> = (0..1_000_000).collect();
+    let video = [sync_times(1, &times, 1_000_000)];
+    assert_eq!(plan_cuts(&video, seconds(1), seconds(1_000_000)), refused);
+    let video = [sync_times(1, &[0], 1)];
+    assert_eq!(plan_cuts(&video, seconds(1), seconds(u64::MAX)), refused);
+    assert_eq!(plan_cuts(&[], seconds(1), seconds(CUTS_MAX)).unwrap().len() as u64, CUTS_MAX);
+}
+
+#[test]
+fn key_frames_that_go_back_in_time_make_no_cuts() {
+    let video = SyncTimes { required: vec![3, 9], ..sync_times(1, &[0, 9, 3, 12], 20) };
+    check(&[video], 20, &[0, 9, 12]);
+}
