@@ -13,6 +13,8 @@
 //! assets/{id}/{generation}/t1.vtt           text and pictures
 //! ```
 
+mod check;
+
 use packager::plan::CutList;
 use packager::presentation::{Accessibility, TrackClass, TrackRole};
 use packager::track::TrackKind;
@@ -197,7 +199,8 @@ impl AssetDocument {
     pub const FORMAT: u32 = FORMAT;
 
     /// # Errors
-    /// [`OriginError::CorruptAsset`] when the bytes are not a document of this version.
+    /// [`OriginError::CorruptAsset`] when the bytes are not a document of this version, or one that
+    /// no ingest writes.
     pub fn parse(id: &AssetId, bytes: &[u8]) -> Result<Self, OriginError> {
         let corrupt = |reason: String| OriginError::CorruptAsset { asset: id.clone(), reason };
         let document: Self = serde_json::from_slice(bytes)
@@ -211,6 +214,7 @@ impl AssetDocument {
         if document.id != *id {
             return Err(corrupt(format!("asset.json belongs to `{}`", document.id)));
         }
+        document.check().map_err(|reason| corrupt(format!("asset.json: {reason}")))?;
         Ok(document)
     }
 

@@ -28,4 +28,5 @@ pub use error::OriginError;
 pub use library::Library;
 pub use loaded::{LoadedAsset, LoadedTrack, TrackContent};
 pub use problem::{problem, problem_with};
+pub use query::ManifestQuery;
 pub use service::OriginService;
