@@ -1,0 +1,54 @@
+//! What every fuzz target does, as plain functions of bytes.
+//!
+//! Each function takes any bytes, hands them to one of the doors that outside bytes come in by, and
+//! checks what the door promises: no panic, memory and time in proportion to the input, and the
+//! invariants that its callers build on. `tests/smoke.rs` runs them all over the corpus with a
+//! bounded number of mutations; `fuzz_targets/` runs the same functions under libFuzzer
+//! (`scripts/fuzz.sh`).
+
+mod index;
+mod input;
+mod manifests;
+mod media;
+mod mutate;
+mod names;
+mod pictures;
+mod pipeline;
+mod requests;
+pub mod seeds;
+mod text;
+mod ts;
+
+pub use index::{block, sidecar};
+pub use media::{demux, describe, scanner};
+pub use mutate::{Random, mutate};
+pub use names::{asset_document, config, object_key, resource_name};
+pub use pictures::{picture, thumbnails};
+pub use pipeline::pipeline;
+pub use requests::{query, range};
+pub use text::{text, text_samples};
+pub use ts::ts;
+
+/// A target: takes any bytes, panics when a promise is broken.
+pub type Target = fn(&[u8]);
+
+/// All targets by the names of their libFuzzer programs.
+pub const TARGETS: [(&str, Target); 17] = [
+    ("demux", demux),
+    ("describe", describe),
+    ("scanner", scanner),
+    ("sidecar", sidecar),
+    ("block", block),
+    ("ts", ts),
+    ("text", text),
+    ("text_samples", text_samples),
+    ("thumbnails", thumbnails),
+    ("picture", picture),
+    ("resource_name", resource_name),
+    ("query", query),
+    ("range", range),
+    ("config", config),
+    ("object_key", object_key),
+    ("asset_document", asset_document),
+    ("pipeline", pipeline),
+];
