@@ -35,6 +35,8 @@ pub struct Prepared {
     pub poster: Option<PathBuf>,
     pub cut_list: CutList,
     pub duration: MediaTime,
+    /// What was subtracted from the times of each movie to reach the title's timeline.
+    pub time_origins: Vec<Option<MediaTime>>,
     pub left_out: Vec<LeftOut>,
     /// What an editor should know though it stops nothing.
     pub warnings: Vec<String>,
@@ -70,6 +72,8 @@ pub fn prepare(files: &[PathBuf], target: MediaTime) -> Result<Prepared, OriginE
     let mut left_out = Vec::new();
     let mut warnings = Vec::new();
     let movies = read_movies(&inputs.movies)?;
+    let earliest = movies.iter().filter_map(|movie| movie.time_origin).min();
+    let time_origins = movies.iter().map(|movie| movie.time_origin.and(earliest)).collect();
     for (source, movie) in movies.into_iter().enumerate() {
         for skipped in movie.skipped {
             let (track_id, reason) = (skipped.track_id, skipped.reason);
@@ -111,6 +115,7 @@ pub fn prepare(files: &[PathBuf], target: MediaTime) -> Result<Prepared, OriginE
         poster: inputs.poster,
         cut_list,
         duration,
+        time_origins,
         left_out,
         warnings,
     })
