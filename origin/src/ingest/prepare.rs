@@ -8,11 +8,10 @@ use std::path::{Path, PathBuf};
 
 use packager::demux::Movie;
 use packager::image::{PICTURE_PREFIX_BYTES_MAX, ThumbnailGrid, parse_thumbnails, probe_picture};
+use packager::language::display_name;
 use packager::plan::{CutList, SyncTimes, plan_cuts};
 use packager::presentation::{Accessibility, TrackRole};
-use packager::text::{
-    CueTrack, MPEGTS_ORIGIN_TS, display_name, parse_side_file_name, parse_text_file,
-};
+use packager::text::{CueTrack, MPEGTS_ORIGIN_TS, parse_side_file_name, parse_text_file};
 use packager::track::{MediaParams, TextCodec, TrackKind};
 use packager::{MediaTime, PackageError, Timescale};
 
