@@ -1,9 +1,9 @@
 //! Takes structured values from the front of a target's bytes.
 
 use packager::FourCc;
+use packager::Timescale;
 use packager::codec::describe;
 use packager::track::TrackInfo;
-use packager::Timescale;
 
 /// What is left of the input. Values past its end are zeros and empty strings.
 pub(crate) struct Input<'a> {

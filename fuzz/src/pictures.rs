@@ -1,7 +1,7 @@
 //! Thumbnails and posters.
 
-use packager::image::{PictureFormat, PictureSize, parse_thumbnails, probe_picture};
 use packager::image::write_thumbnails;
+use packager::image::{PictureFormat, PictureSize, parse_thumbnails, probe_picture};
 use packager::presentation::PresentedImages;
 
 /// Thumbnail indexes: a grid that was accepted can be written and read again.

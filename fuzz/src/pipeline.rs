@@ -8,7 +8,7 @@ use packager::index::{
 use packager::plan::{CutList, SyncTimes, plan_cuts};
 use packager::text::SampleTextReader;
 use packager::track::{MediaParams, TextCodec, TrackKind};
-use packager::{PackageError, Timescale};
+use packager::{MediaTime, PackageError, Timescale};
 
 use crate::manifests::check_manifests;
 use crate::ts::check_segment;
@@ -31,17 +31,17 @@ pub fn pipeline(data: &[u8]) {
         return;
     };
     let video = tracks.iter().filter(|track| track.info.kind() == TrackKind::Video);
-    let sync: Vec<_> = video
-        .map(|track| SyncTimes::of("v".to_owned(), &track.info, &track.table))
-        .collect();
+    let sync: Vec<_> =
+        video.map(|track| SyncTimes::of("v".to_owned(), &track.info, &track.table)).collect();
     let target = Timescale::MILLIS.ticks(2_000);
     let Ok(cuts) = plan_cuts(&sync, target, end) else {
         return;
     };
     assert_eq!(cuts.cuts.first(), Some(&0));
     assert!(cuts.cuts.windows(2).all(|pair| pair[0] < pair[1]), "cuts increase");
-    let indexes: Vec<TrackIndex> =
-        tracks.into_iter().filter_map(|track| index_track(track, &cuts, data).ok()).collect();
+    let indexed =
+        tracks.into_iter().map(|track| index_track(track, &cuts, movie.time_origin, data));
+    let indexes: Vec<TrackIndex> = indexed.filter_map(Result::ok).collect();
     let names: Vec<String> = (1..=indexes.len()).map(|number| format!("x{number}")).collect();
     let named: Vec<_> = indexes.iter().zip(names.iter().map(String::as_str)).collect();
     check_manifests(&named);
@@ -51,6 +51,7 @@ pub fn pipeline(data: &[u8]) {
 fn index_track(
     track: SourceTrack,
     cuts: &CutList,
+    origin: Option<MediaTime>,
     data: &[u8],
 ) -> Result<TrackIndex, PackageError> {
     if let MediaParams::Text(text) = &track.info.media
@@ -59,13 +60,13 @@ fn index_track(
         let entry = track.info.sample_entries.first().map_or(&[][..], Vec::as_slice);
         SampleTextReader::new(track.info.source_track_id, track.info.timescale, entry)?;
     }
-    let events = track.events.into_iter().map(|event| TrackEvent {
-        before_sample: event.first_sample as usize,
-        bytes: event.bytes,
+    let events = track.events.iter().filter_map(|event| {
+        let (place, scale) = (event.first_sample as usize, track.info.timescale);
+        TrackEvent::rebased(event.kind, &event.bytes, place, &track.table, scale, origin)
     });
+    let events = events.collect();
     let table = track.table.clone();
-    let mut builder =
-        IndexBuilder::new("x1", track.info, track.table, events.collect(), cuts)?;
+    let mut builder = IndexBuilder::new("x1", track.info, track.table, events, cuts)?;
     while let Some(sample) = builder.next_sample() {
         let start = sample.offset_bytes as usize;
         let bytes = &data[start..start + sample.size_bytes as usize];

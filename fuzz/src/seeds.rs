@@ -1,10 +1,10 @@
 //! Seeds for the targets that take parts of files, cut out of whole files.
 
+use packager::Timescale;
 use packager::demux::read_movie;
 use packager::index::{IndexBuilder, MediaIdentity};
 use packager::plan::{SyncTimes, plan_cuts};
 use packager::track::{SampleTable, TrackInfo, TrackKind};
-use packager::Timescale;
 
 /// Samples of a track that go into a seed, and bytes of the largest of them.
 const SAMPLES_MAX: usize = 24;

@@ -37,8 +37,7 @@ pub fn text_samples(data: &[u8]) {
     while !input.is_empty() {
         let duration_ticks = u64::from(input.u32());
         number += 1;
-        let sample =
-            TextSample { number, start_ticks, duration_ticks, data: input.short_bytes() };
+        let sample = TextSample { number, start_ticks, duration_ticks, data: input.short_bytes() };
         if reader.handle_sample(sample).is_err() {
             return;
         }

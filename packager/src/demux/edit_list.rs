@@ -4,8 +4,8 @@
 //! edits that go on where the one before stopped are one stretch. Anything else would need media
 //! twice, or none, in the middle of a title; that is refused by name.
 
-use super::{EDITS_MAX, TICKS_MAX};
 use super::box_reader::BoxReader;
+use super::{EDITS_MAX, TICKS_MAX};
 use crate::{PackageError, Timescale};
 
 /// What an edit list comes to, in ticks of the media timescale.

@@ -8,6 +8,7 @@ use std::iter::Peekable;
 use std::ops::Range;
 use std::vec::IntoIter;
 
+use super::event::TrackEvent;
 use super::sidecar::{BlockPlace, MediaIdentity, append_block, write_sidecar};
 use super::track_index::{IFrameEntry, SegmentEntry, SegmentSamples, TrackFacts, TrackIndex};
 use crate::PackageError;
@@ -21,15 +22,6 @@ const IFRAME_SPACING_MS: u64 = 1_000;
 
 /// I-frames of a track: six days of one each second. Their rows stay resident.
 const IFRAMES_MAX: usize = 1 << 19;
-
-/// A box of a fragmented source that goes out again in front of a segment.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct TrackEvent {
-    /// Index of the sample in front of which it stood.
-    pub before_sample: usize,
-    /// The box with its header.
-    pub bytes: Vec<u8>,
-}
 
 /// Turns a track's samples into its index.
 pub struct IndexBuilder {
