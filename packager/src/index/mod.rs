@@ -2,6 +2,7 @@
 
 mod block;
 mod builder;
+mod packed;
 mod sidecar;
 mod track_index;
 mod wire;
