@@ -56,6 +56,14 @@ impl S3Reader {
         Ok(())
     }
 
+    /// Starts fetching the missing blocks of `range`.
+    pub fn begin(&self, range: Range<u64>) -> Result<(), ObjectError> {
+        self.meta.check_range(&self.key, &range)?;
+        let end = range.end.min(range.start.saturating_add(SLICE_BYTES_MAX));
+        drop(self.request(blocks_of(&(range.start..end))));
+        Ok(())
+    }
+
     /// Fetches the missing blocks of `ranges`, in as few GETs as there are gaps, at once.
     pub async fn prepare(&self, ranges: &[Range<u64>]) -> Result<(), ObjectError> {
         let mut spans = Vec::with_capacity(ranges.len());
