@@ -14,8 +14,8 @@ use std::sync::{Arc, Mutex};
 use anyhow::{Context, bail};
 use origin::Library;
 use platform::DataDir;
-use platform::config::{Config, Loaded, Sources};
 use platform::DataDirError;
+use platform::config::{Config, Loaded, Sources};
 use platform::objects::ObjectStore;
 use serde_json::Value;
 
@@ -38,7 +38,8 @@ pub fn load_config(
 /// Opens the library of a data directory that this process owns.
 pub fn open_library(config: &Config, data: &DataDir) -> anyhow::Result<Library> {
     let store = ObjectStore::from_config(config, &data.objects())?;
-    Ok(Library::new(store, config.cache.index_bytes.get()))
+    let library = Library::new(store, config.cache.index_bytes.get());
+    Ok(library.with_temporary(&data.temporary()))
 }
 
 /// Does `work` on the configured data directory: by itself, or through the server that owns it.
