@@ -229,12 +229,22 @@ impl ObjectReader {
     /// Begins to fetch `range`, all that is missing of it in one GET, and waits for nothing: reads
     /// of its parts that follow take each as it arrives. Costs nothing on a local store.
     ///
-    /// A range above [`SLICE_BYTES_MAX`] is begun up to there; the rest comes as it is read.
+    /// A range above [`SLICE_BYTES_MAX`] is begun up to there; see [`Self::go_on`].
     pub fn begin(&self, range: Range<u64>) -> Result<(), ObjectError> {
         match self {
             Self::Local(_) => Ok(()),
             #[cfg(feature = "s3")]
             Self::S3(reader) => reader.begin(range),
+        }
+    }
+
+    /// Begins what comes after `read`, up to `end`, for somebody who reads on from there: a few
+    /// megabytes each time that `read` enters a new stretch of so many.
+    pub fn go_on(&self, read: &Range<u64>, end: u64) -> Result<(), ObjectError> {
+        match self {
+            Self::Local(_) => Ok(()),
+            #[cfg(feature = "s3")]
+            Self::S3(reader) => reader.go_on(read, end),
         }
     }
 

@@ -286,6 +286,25 @@ async fn a_range_can_be_begun() {
     assert!(matches!(error, ObjectError::OutOfRange { .. }), "{error}");
 }
 
+/// More than is begun at once comes window by window, not block by block.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_reads_on_is_a_window_ahead() {
+    let rig = rig().await;
+    let (bytes, reader) = opened(&rig, 48 * MIB).await;
+    let (end, step) = (47 * MIB as u64, 256 << 10);
+    reader.begin(0..end).unwrap();
+    let mut whole = Vec::new();
+    for start in (0..end).step_by(step) {
+        let read = start..end.min(start + step as u64);
+        reader.go_on(&read, end).unwrap();
+        for piece in reader.slice(read).await.unwrap() {
+            whole.extend_from_slice(&piece);
+        }
+    }
+    assert!(whole == bytes[..47 * MIB]);
+    assert_eq!(rig.gets(), 1 + 4, "32 MiB, then 4 MiB at a time");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn near_ranges_are_prepared_together_and_far_ones_apart() {
     let rig = rig().await;
