@@ -7,8 +7,10 @@
 //!
 //! ```text
 //! assets/{id}/asset.json                    the document that counts
+//! assets/{id}/indexes.bin                   remote stores: all that opening the title reads
 //! assets/{id}/{generation}/asset.json       the same, kept while the generation is served
-//! assets/{id}/{generation}/source-1.mp4     a source as it was given
+//! assets/{id}/{generation}/source-1.mp4     a source as it was given: local stores
+//! assets/{id}/{generation}/v1.samples       the samples of a track: remote stores
 //! assets/{id}/{generation}/v1.idx           the index of a track
 //! assets/{id}/{generation}/t1.vtt           text and pictures
 //! ```
@@ -136,14 +138,28 @@ pub struct AssetDocument {
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SourceDocument {
-    /// Name in the generation's directory.
-    pub file: String,
+    /// Name in the generation's directory; absent where the tracks were packed and the source was
+    /// not kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
     /// Name that it was given under.
     pub given_name: String,
     pub len_bytes: u64,
     /// BLAKE3, hexadecimal.
     pub digest: String,
     /// Of the stored copy, as it was when it was read: what it is compared with when it is opened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<SourceVersion>,
+}
+
+/// The media object of a packed track.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PackedDocument {
+    pub len_bytes: u64,
+    /// BLAKE3, hexadecimal.
+    pub digest: String,
+    /// As it was stored: what every read asks for.
     pub version: SourceVersion,
 }
 
@@ -158,6 +174,9 @@ pub struct TrackDocument {
     pub revision: String,
     /// File that the samples lie in; for WebVTT text the cues themselves.
     pub media_file: String,
+    /// That file, where it holds this track alone with the blocks of the index between.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub packed: Option<PackedDocument>,
     /// Index of the track.
     pub index_file: String,
     /// BLAKE3 of the index, hexadecimal.

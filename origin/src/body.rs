@@ -1,5 +1,6 @@
 //! Response bodies: nothing, one chunk, or a stream that produces as fast as the client takes.
 
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -22,7 +23,11 @@ pub struct MediaBody {
 
 enum BodySource {
     Whole(Chunk),
-    Stream(ChunkStream),
+    /// `first` was waited for before the answer began.
+    Stream {
+        first: Option<Chunk>,
+        rest: ChunkStream,
+    },
 }
 
 impl MediaBody {
@@ -37,12 +42,26 @@ impl MediaBody {
 
     /// A stream that will yield exactly `len_bytes`.
     pub fn stream(stream: ChunkStream, len_bytes: u64) -> Self {
-        Self { source: BodySource::Stream(stream), remaining_bytes: Some(len_bytes) }
+        let source = BodySource::Stream { first: None, rest: stream };
+        Self { source, remaining_bytes: Some(len_bytes) }
     }
 
     /// A stream that ends when it ends.
     pub fn open_ended(stream: ChunkStream) -> Self {
-        Self { source: BodySource::Stream(stream), remaining_bytes: None }
+        let source = BodySource::Stream { first: None, rest: stream };
+        Self { source, remaining_bytes: None }
+    }
+
+    /// Waits for the first chunk of a stream, so that what fails at once, a store that is away or
+    /// a source that changed, can still be answered with a status.
+    ///
+    /// # Errors
+    /// What the stream begins with.
+    pub async fn begun(mut self) -> Result<Self, OriginError> {
+        if let BodySource::Stream { first: first @ None, rest } = &mut self.source {
+            *first = poll_fn(|context| rest.as_mut().poll_next(context)).await.transpose()?;
+        }
+        Ok(self)
     }
 }
 
@@ -57,11 +76,14 @@ impl Body for MediaBody {
         let chunk = match &mut self.source {
             BodySource::Whole(chunk) if chunk.has_remaining() => std::mem::take(chunk),
             BodySource::Whole(_) => return Poll::Ready(None),
-            BodySource::Stream(stream) => match stream.as_mut().poll_next(context) {
-                Poll::Ready(Some(Ok(chunk))) => chunk,
-                Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(error))),
-                Poll::Ready(None) => return Poll::Ready(None),
-                Poll::Pending => return Poll::Pending,
+            BodySource::Stream { first, rest } => match first.take() {
+                Some(chunk) => chunk,
+                None => match rest.as_mut().poll_next(context) {
+                    Poll::Ready(Some(Ok(chunk))) => chunk,
+                    Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(error))),
+                    Poll::Ready(None) => return Poll::Ready(None),
+                    Poll::Pending => return Poll::Pending,
+                },
             },
         };
         if let Some(remaining) = &mut self.remaining_bytes {

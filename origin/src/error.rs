@@ -75,6 +75,9 @@ impl OriginError {
             Self::InvalidQuery { .. } => (StatusCode::BAD_REQUEST, "invalid_parameter"),
             Self::SourceChanged { .. } => (StatusCode::SERVICE_UNAVAILABLE, "source_changed"),
             Self::CorruptAsset { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "damaged_title"),
+            Self::Object(ObjectError::Changed { .. }) => {
+                (StatusCode::SERVICE_UNAVAILABLE, "source_changed")
+            }
             Self::Object(_) => (StatusCode::SERVICE_UNAVAILABLE, "storage_unavailable"),
             Self::Refused { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "refused"),
             Self::Unreadable { .. } | Self::Package(_) => {

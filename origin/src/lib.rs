@@ -5,6 +5,7 @@
 
 pub mod asset;
 pub mod body;
+mod bundle;
 mod chunk;
 mod entity;
 mod error;

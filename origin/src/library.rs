@@ -5,6 +5,7 @@
 //! bytes that its entries hold, and a title is looked at again a few seconds after it was last
 //! found unchanged.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -18,6 +19,7 @@ use prometheus_client::registry::Registry;
 
 use crate::OriginError;
 use crate::asset::{ASSETS_FOLDER, AssetDocument, AssetId};
+use crate::bundle::{BUNDLE_BYTES_MAX, Bundle, bundle_key};
 use crate::loaded::LoadedAsset;
 use crate::preset::Preset;
 
@@ -25,11 +27,15 @@ use crate::preset::Preset;
 pub const DOCUMENT_BYTES_MAX: u64 = 64 << 20;
 /// How long a title is trusted to be unchanged.
 const RECHECK_AFTER: Duration = Duration::from_secs(2);
+/// How long a request waits to hear that a warm title is unchanged. A store that needs longer is
+/// ill, and viewers go on with what is warm.
+const RECHECK_PATIENCE: Duration = Duration::from_secs(1);
 
 /// All titles of one object store.
 #[derive(Clone)]
 pub struct Library {
     store: ObjectStore,
+    temporary: Arc<Path>,
     warm: Cache<WarmKey, Arc<WarmAsset>>,
     started: Instant,
     /// Presets that configuration adds to the built-in ones.
@@ -61,7 +67,25 @@ impl Library {
             })
             .max_capacity(index_bytes_max)
             .build();
-        Self { store, warm, started: Instant::now(), presets: Arc::default() }
+        Self {
+            store,
+            temporary: std::env::temp_dir().into(),
+            warm,
+            started: Instant::now(),
+            presets: Arc::default(),
+        }
+    }
+
+    /// Where ingest puts what is not stored yet, which is as much as it reads; the system's folder
+    /// for temporary files unless told.
+    #[must_use]
+    pub fn with_temporary(mut self, folder: &Path) -> Self {
+        self.temporary = folder.into();
+        self
+    }
+
+    pub fn temporary(&self) -> &Path {
+        &self.temporary
     }
 
     pub fn store(&self) -> &ObjectStore {
@@ -87,6 +111,27 @@ impl Library {
     /// [`OriginError::UnknownAsset`], or what its files are wrong with.
     pub async fn asset(&self, id: &AssetId) -> Result<Arc<LoadedAsset>, OriginError> {
         self.warm_asset(&WarmKey { asset: id.clone(), generation: None }).await
+    }
+
+    /// The title as it is, or as it was a moment ago: for what a revision names, which doesn't
+    /// depend on the moment. A warm title is looked at again behind the request's back.
+    ///
+    /// # Errors
+    /// As [`Self::asset`].
+    pub async fn asset_of_late(&self, id: &AssetId) -> Result<Arc<LoadedAsset>, OriginError> {
+        let key = WarmKey { asset: id.clone(), generation: None };
+        let Some(warm) = self.warm.get(&key).await else {
+            return self.warm_asset(&key).await;
+        };
+        if self.claim_check(&warm) {
+            let (library, warm) = (self.clone(), warm.clone());
+            tokio::spawn(async move {
+                if let Ok(false) = library.look_again(&key, &warm).await {
+                    library.warm.invalidate(&key).await;
+                }
+            });
+        }
+        Ok(warm.asset.clone())
     }
 
     /// An earlier generation of a title, as long as it is kept.
@@ -156,24 +201,31 @@ impl Library {
         loaded.map(|warm| warm.asset.clone()).map_err(OriginError::Shared)
     }
 
-    /// Whether the document is still the one that was loaded. One request in
-    /// [`RECHECK_AFTER`] asks the store, the others go on with what they have.
+    /// Whether the document is still the one that was loaded. One request in [`RECHECK_AFTER`]
+    /// asks the store, the others go on with what they have.
     async fn is_current(&self, key: &WarmKey, warm: &WarmAsset) -> Result<bool, OriginError> {
+        if self.claim_check(warm) { self.look_again(key, warm).await } else { Ok(true) }
+    }
+
+    /// Whether it is time to look at the title again, and the caller's turn.
+    fn claim_check(&self, warm: &WarmAsset) -> bool {
         let now_ms = self.now_ms();
         let checked_ms = warm.checked_ms.load(Ordering::Relaxed);
         if now_ms.saturating_sub(checked_ms) < RECHECK_AFTER.as_millis() as u64 {
-            return Ok(true);
+            return false;
         }
-        let claimed = warm.checked_ms.compare_exchange(
-            checked_ms,
-            now_ms,
-            Ordering::Relaxed,
-            Ordering::Relaxed,
-        );
-        if claimed.is_err() {
-            return Ok(true);
-        }
-        match self.store.head(&key.document_key()?).await {
+        let (failed, claimed) = (Ordering::Relaxed, Ordering::Relaxed);
+        warm.checked_ms.compare_exchange(checked_ms, now_ms, claimed, failed).is_ok()
+    }
+
+    async fn look_again(&self, key: &WarmKey, warm: &WarmAsset) -> Result<bool, OriginError> {
+        let document_key = key.document_key()?;
+        let looked = tokio::time::timeout(RECHECK_PATIENCE, self.store.head(&document_key)).await;
+        let looked = looked.unwrap_or_else(|_| {
+            let (key, reason) = (document_key.to_string(), "it does not answer".to_owned());
+            Err(ObjectError::Remote { key, reason })
+        });
+        match looked {
             Ok(meta) => Ok(meta.version == warm.version),
             Err(ObjectError::NotFound { .. }) => Ok(false),
             Err(error) => {
@@ -185,25 +237,63 @@ impl Library {
     }
 
     async fn load(&self, key: &WarmKey) -> Result<Arc<WarmAsset>, OriginError> {
-        let document = self.store.open(&key.document_key()?, None).await;
-        let document = match document {
+        if self.store.is_remote()
+            && key.generation.is_none()
+            && let Some(warm) = self.load_bundle(key).await?
+        {
+            return Ok(warm);
+        }
+        let document = self.store.get_versioned(&key.document_key()?, DOCUMENT_BYTES_MAX).await;
+        let (bytes, meta) = match document {
             Err(ObjectError::NotFound { .. }) => {
                 return Err(OriginError::UnknownAsset { asset: key.asset.clone() });
             }
+            Err(ObjectError::TooLarge { len_bytes, .. }) => {
+                let reason = format!("asset.json has {len_bytes} bytes");
+                return Err(OriginError::CorruptAsset { asset: key.asset.clone(), reason });
+            }
             result => result?,
         };
-        let version = document.meta().version.clone();
-        let len = document.meta().len_bytes;
-        if len > DOCUMENT_BYTES_MAX {
-            let reason = format!("asset.json has {len} bytes");
-            return Err(OriginError::CorruptAsset { asset: key.asset.clone(), reason });
-        }
-        let mut bytes = Vec::new();
-        document.read_into(0..len, &mut bytes).await?;
         let document = AssetDocument::parse(&key.asset, &bytes)?;
-        let asset = Arc::new(LoadedAsset::open(&self.store, document).await?);
+        let asset = LoadedAsset::open(&self.store, document).await?;
+        Ok(self.warmed(asset, meta.version))
+    }
+
+    /// Opens a title from its bundle in one round trip. `None` when that is not the one of the
+    /// document as it is now, which is then to be read itself.
+    async fn load_bundle(&self, key: &WarmKey) -> Result<Option<Arc<WarmAsset>>, OriginError> {
+        let (document_key, bundle_key) = (key.document_key()?, bundle_key(&key.asset)?);
+        let (current, bundle) = tokio::join!(
+            self.store.head(&document_key),
+            self.store.get(&bundle_key, BUNDLE_BYTES_MAX)
+        );
+        let current = match current {
+            Err(ObjectError::NotFound { .. }) => {
+                return Err(OriginError::UnknownAsset { asset: key.asset.clone() });
+            }
+            result => result?.version,
+        };
+        let bundle = match bundle {
+            Ok(bytes) => Bundle::parse(&key.asset, &bytes),
+            Err(ObjectError::NotFound { .. }) => return Ok(None),
+            Err(error) => Err(error.to_string()),
+        };
+        let bundle = match bundle {
+            Ok(bundle) if bundle.version == current => bundle,
+            // Of a title that was replaced: its new bundle may be on its way.
+            Ok(_) => return Ok(None),
+            Err(reason) => {
+                tracing::warn!(asset = %key.asset, reason, "could not use the bundle of a title");
+                return Ok(None);
+            }
+        };
+        let asset = LoadedAsset::open_with(&self.store, bundle.document, bundle.files).await?;
+        Ok(Some(self.warmed(asset, current)))
+    }
+
+    fn warmed(&self, asset: LoadedAsset, version: SourceVersion) -> Arc<WarmAsset> {
         let checked_ms = AtomicU64::new(self.now_ms());
-        Ok(Arc::new(WarmAsset { asset, version, checked_ms }))
+        Arc::new(WarmAsset { asset: Arc::new(asset), version, checked_ms })
     }
 
     fn now_ms(&self) -> u64 {

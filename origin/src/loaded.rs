@@ -13,10 +13,11 @@ use packager::presentation::{Accessibility, Presentation, PresentedImages, Prese
 use packager::text::{CueTrack, MPEGTS_ORIGIN_TS, read_stored, write_segment};
 use packager::track::{MediaParams, TextCodec, TextParams, TrackInfo};
 use packager::{PackageError, Timescale};
-use platform::objects::{ObjectReader, ObjectStore};
+use platform::objects::{ObjectReader, ObjectStore, SourceVersion};
 
 use crate::OriginError;
 use crate::asset::{AssetDocument, TrackDocument};
+use crate::bundle::{IndexFiles, fetch_files};
 
 /// First read of a sidecar: enough for the head and table of a short title.
 const FIRST_READ_BYTES: u64 = 64 << 10;
@@ -45,7 +46,8 @@ pub struct LoadedTrack {
 /// Where a track's media comes from.
 #[derive(Debug)]
 pub enum TrackContent {
-    /// Samples in a media object, with their blocks in the sidecar or between them.
+    /// Samples in a media object, with their blocks in the sidecar or between them. In the second
+    /// case `sidecar` is the media object as well: the sidecar was read whole and is not needed.
     Samples { media: Arc<ObjectReader>, sidecar: Arc<ObjectReader>, block_place: BlockPlace },
     /// Cues in memory.
     Cues(CueTrack),
@@ -58,7 +60,21 @@ impl LoadedAsset {
     /// [`OriginError::CorruptAsset`] when a file is missing or does not fit the document, and
     /// [`OriginError::SourceChanged`] when the media is not what was indexed.
     pub async fn open(store: &ObjectStore, document: AssetDocument) -> Result<Self, OriginError> {
-        let mut readers = Readers { store, document: &document, open: HashMap::new() };
+        // On a local disk there is nothing to gain from reading everything at once.
+        let files = match store.is_remote() {
+            true => fetch_files(store, &document).await?,
+            false => IndexFiles::new(),
+        };
+        Self::open_with(store, document, files).await
+    }
+
+    /// Opens a title whose small files, or some of them, were read already.
+    pub(crate) async fn open_with(
+        store: &ObjectStore,
+        document: AssetDocument,
+        files: IndexFiles,
+    ) -> Result<Self, OriginError> {
+        let mut readers = Readers { store, document: &document, files, open: HashMap::new() };
         let mut tracks = Vec::with_capacity(document.tracks.len());
         for track in &document.tracks {
             tracks.push(Arc::new(open_track(&mut readers, track).await?));
@@ -140,7 +156,11 @@ impl LoadedTrack {
         };
         let reader = match block_place {
             BlockPlace::Sidecar => sidecar,
-            BlockPlace::Media => media,
+            // Whoever reads the block wants the samples behind it next.
+            BlockPlace::Media => {
+                media.begin(entry.span())?;
+                media
+            }
         };
         let start = entry.block_offset_bytes;
         let mut block = Vec::with_capacity(entry.block_len_bytes as usize);
@@ -167,6 +187,7 @@ impl LoadedTrack {
 struct Readers<'a> {
     store: &'a ObjectStore,
     document: &'a AssetDocument,
+    files: IndexFiles,
     open: HashMap<String, Arc<ObjectReader>>,
 }
 
@@ -175,12 +196,21 @@ impl Readers<'_> {
         if let Some(reader) = self.open.get(file) {
             return Ok(reader.clone());
         }
-        let source = self.document.sources.iter().find(|source| source.file == file);
-        let recorded = source.map(|source| &source.version);
+        let recorded = recorded_version(self.document, file);
         let reader = Arc::new(self.store.open(&self.document.key(file)?, recorded).await?);
         self.open.insert(file.to_owned(), reader.clone());
         Ok(reader)
     }
+}
+
+/// The version of a media object at ingest.
+fn recorded_version<'a>(document: &'a AssetDocument, file: &str) -> Option<&'a SourceVersion> {
+    let source = document.sources.iter().find(|source| source.file.as_deref() == Some(file));
+    let packed = || document.tracks.iter().filter(|track| track.media_file == file);
+    let packed = || packed().find_map(|track| track.packed.as_ref());
+    source
+        .and_then(|source| source.version.as_ref())
+        .or_else(|| packed().map(|packed| &packed.version))
 }
 
 async fn open_track(
@@ -195,9 +225,11 @@ async fn open_track(
         return open_cues(readers, track).await;
     }
     let document = readers.document;
-    let sidecar_reader = readers.open(&track.index_file).await?;
-    let resident = read_resident(&sidecar_reader).await?;
-    let sidecar = Sidecar::parse(&resident).map_err(corrupt)?;
+    let sidecar = match readers.files.get(&track.index_file) {
+        Some(bytes) => Sidecar::parse(bytes),
+        None => Sidecar::parse(&read_resident(&*readers.open(&track.index_file).await?).await?),
+    };
+    let sidecar = sidecar.map_err(corrupt)?;
     let media = readers.open(&track.media_file).await?;
     if media.meta().len_bytes != sidecar.media.len_bytes {
         return Err(OriginError::SourceChanged {
@@ -212,8 +244,12 @@ async fn open_track(
     }
     let mut index = sidecar.index;
     index.info.language.clone_from(&track.language);
-    let content =
-        TrackContent::Samples { media, sidecar: sidecar_reader, block_place: sidecar.block_place };
+    let block_place = sidecar.block_place;
+    let sidecar = match block_place {
+        BlockPlace::Sidecar => readers.open(&track.index_file).await?,
+        BlockPlace::Media => media.clone(),
+    };
+    let content = TrackContent::Samples { media, sidecar, block_place };
     Ok(LoadedTrack::new(track.clone(), index, content))
 }
 
@@ -241,7 +277,10 @@ async fn open_cues(
     track: &TrackDocument,
 ) -> Result<LoadedTrack, OriginError> {
     let document = readers.document;
-    let bytes = readers.store.get(&document.key(&track.media_file)?, TEXT_BYTES_MAX).await?;
+    let bytes = match readers.files.get(&track.media_file) {
+        Some(bytes) => bytes.clone(),
+        None => readers.store.get(&document.key(&track.media_file)?, TEXT_BYTES_MAX).await?,
+    };
     let cues = read_stored(&bytes).map_err(|error| OriginError::CorruptAsset {
         asset: document.id.clone(),
         reason: format!("{}: {error}", track.media_file),

@@ -38,7 +38,7 @@ pub async fn remove(library: &Library, id: &AssetId) -> Result<(), OriginError> 
     Ok(store.delete_folder(&folder, FILES_MAX).await?)
 }
 
-/// Reads every source and index of a title again and compares it with its checksum.
+/// Reads every source, media object and index of a title again and compares it with its checksum.
 pub async fn verify(library: &Library, id: &AssetId) -> Result<VerifyReport, OriginError> {
     let document = library.document(id).await?;
     let mut report = VerifyReport { id: id.to_string(), files: 0, bytes: 0, faults: Vec::new() };
@@ -61,13 +61,20 @@ pub async fn verify(library: &Library, id: &AssetId) -> Result<VerifyReport, Ori
 }
 
 fn checksummed_files(document: &AssetDocument) -> Vec<(&str, &str)> {
-    let sources = document.sources.iter().map(|source| (source.file.as_str(), &source.digest));
+    let sources = document
+        .sources
+        .iter()
+        .filter_map(|source| Some((source.file.as_deref()?, source.digest.as_str())));
+    let packed = document.tracks.iter().filter_map(|track| {
+        let packed = track.packed.as_ref()?;
+        Some((track.media_file.as_str(), packed.digest.as_str()))
+    });
     let tracks = document.tracks.iter().map(|track| {
         // Cues are their own index.
         let file = if track.index_file.is_empty() { &track.media_file } else { &track.index_file };
-        (file.as_str(), &track.index_digest)
+        (file.as_str(), track.index_digest.as_str())
     });
-    sources.chain(tracks).map(|(file, digest)| (file, digest.as_str())).collect()
+    sources.chain(packed).chain(tracks).collect()
 }
 
 async fn digest_of(library: &Library, key: &ObjectKey) -> Result<(String, u64), ObjectError> {

@@ -14,6 +14,10 @@ pub fn problem(error: &OriginError) -> Response<MediaBody> {
     let detail = match status {
         // The cause names files and devices: it is logged, and the client learns the code.
         StatusCode::INTERNAL_SERVER_ERROR => "the request failed on our side".to_owned(),
+        // So does the cause of a store that fails, addresses included.
+        _ if code == "storage_unavailable" => {
+            "the object store does not answer; ask again later".to_owned()
+        }
         _ => error.to_string(),
     };
     let mut response = problem_with(status, code, &detail);

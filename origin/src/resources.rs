@@ -41,7 +41,17 @@ pub async fn entity(
     query: &str,
     now_ms: u64,
 ) -> Result<Entity, OriginError> {
-    let asset = library.asset(id).await?;
+    let asset = match &name {
+        ResourceName::Media { dir, .. } => {
+            let asset = library.asset_of_late(id).await?;
+            match has_revisions(&asset, dir) {
+                true => asset,
+                // The revision may be newer than what is warm.
+                false => library.asset(id).await?,
+            }
+        }
+        _ => library.asset(id).await?,
+    };
     match name {
         ResourceName::Multivariant { preset } => {
             let (preset, query) = (find_preset(library, preset)?, ManifestQuery::parse(query)?);

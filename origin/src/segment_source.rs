@@ -274,6 +274,9 @@ impl Pieces {
             budget -= run.end - run.start;
             wanted.push(run);
         }
+        if let (Some(last), Some(next)) = (wanted.last(), self.runs.front()) {
+            media.go_on(last, next.end)?;
+        }
         media.prepare(&wanted).await?;
         for run in wanted {
             for part in media.slice(run).await? {

@@ -51,8 +51,8 @@ impl OriginService {
     }
 
     async fn answer_get<B>(&self, request: &Request<B>) -> Response<MediaBody> {
-        match self.entity(request).await {
-            Ok(entity) => entity.respond(request.method(), request.headers()),
+        match self.begin_answer(request).await {
+            Ok(response) => response,
             Err(error) => {
                 let (status, _) = error.status();
                 if status.is_server_error() {
@@ -61,6 +61,15 @@ impl OriginService {
                 problem(&error)
             }
         }
+    }
+
+    async fn begin_answer<B>(
+        &self,
+        request: &Request<B>,
+    ) -> Result<Response<MediaBody>, OriginError> {
+        let entity = self.entity(request).await?;
+        let (parts, body) = entity.respond(request.method(), request.headers()).into_parts();
+        Ok(Response::from_parts(parts, body.begun().await?))
     }
 
     async fn entity<B>(&self, request: &Request<B>) -> Result<Entity, OriginError> {

@@ -43,8 +43,9 @@ impl TsSegment {
     }
 
     async fn muxer(&self) -> Result<(SegmentMuxer, Readers), OriginError> {
-        let video = self.side(self.video.as_ref()).await?;
-        let audio = self.side(self.audio.as_ref()).await?;
+        // Side by side: on a remote store each waits for a round trip.
+        let (video, audio) =
+            tokio::try_join!(self.side(self.video.as_ref()), self.side(self.audio.as_ref()))?;
         let readers = Readers::new(video.as_ref(), audio.as_ref());
         let number = self.index as u64 + 1;
         let video = video.as_ref().map(|side| side.mux_track(0));

@@ -42,7 +42,7 @@ pub fn open_library(config: &Config, data: &DataDir) -> anyhow::Result<Library> 
     let store = ObjectStore::from_config(config, &data.objects())?;
     let library = Library::new(store, config.cache.index_bytes.get());
     library.set_presets(configured_presets(config)?);
-    Ok(library)
+    Ok(library.with_temporary(&data.temporary()))
 }
 
 /// The presets that configuration adds.

@@ -38,8 +38,8 @@ impl AssetDocument {
             return Err(format!("it lists more than {LIST_MAX} files"));
         }
         self.check_cuts()?;
-        for source in &self.sources {
-            check_file_name("source", &source.file)?;
+        for file in self.sources.iter().filter_map(|source| source.file.as_deref()) {
+            check_file_name("source", file)?;
         }
         let mut names = HashSet::new();
         for track in &self.tracks {

@@ -4,6 +4,7 @@
 //! prepare   headers, tables, side files; plan the cuts        nothing written yet
 //! copy      sources into the generation's directory           reflink where the disk can
 //! scan      every sample once: index, checks, digest
+//!           on a remote store also a media object per track; the sources are not copied then
 //! publish   indexes, text, pictures, and last asset.json      one atomic put makes it a title
 //! ```
 //!
@@ -12,13 +13,14 @@
 
 mod inputs;
 mod movie;
+mod pack;
 mod prepare;
 mod publish;
 mod report;
 mod scan;
 mod tracks;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use packager::MediaTime;
 use packager::index::{IndexBuilder, MediaIdentity, TrackEvent, TrackIndex};
@@ -31,6 +33,7 @@ pub use self::publish::{IngestOptions, ProgressSink, RETIRED_DAYS, ingest, probe
 pub use self::report::{IngestReport, PresetReport, TrackReport};
 pub use self::tracks::{ChosenTrack, LeftOut};
 
+use self::pack::{PackWriter, PackedMedia};
 use self::prepare::becomes_cues;
 use self::scan::{CueSink, TrackSink, scan_source};
 use crate::OriginError;
@@ -59,8 +62,17 @@ pub struct ScannedSource {
 
 /// A track that was read to its end.
 pub enum ScannedTrack {
-    Indexed { track: ChosenTrack, index: Box<TrackIndex>, sidecar: Vec<u8> },
-    Cues { track: ChosenTrack, cues: packager::text::CueTrack },
+    Indexed {
+        track: ChosenTrack,
+        index: Box<TrackIndex>,
+        sidecar: Vec<u8>,
+        /// The media object of a packed track; else the samples lie in the source.
+        packed: Option<PackedMedia>,
+    },
+    Cues {
+        track: ChosenTrack,
+        cues: packager::text::CueTrack,
+    },
 }
 
 impl ScannedTrack {
@@ -69,16 +81,26 @@ impl ScannedTrack {
             Self::Indexed { track, .. } | Self::Cues { track, .. } => track,
         }
     }
+
+    /// Bytes of its media object, if it has one of its own.
+    fn packed_bytes(&self) -> u64 {
+        match self {
+            Self::Indexed { packed: Some(packed), .. } => packed.len_bytes,
+            _ => 0,
+        }
+    }
 }
 
 /// Reads every sample of the chosen tracks. `paths` are the movies, where they are to be read
-/// from; `progress` gets bytes read so far over all of them.
+/// from; `progress` gets bytes read so far over all of them. With `pack_into`, tracks are packed
+/// and their media objects written into that folder.
 ///
 /// # Errors
 /// The sample that is wrong, or the track that can't be cut where the others are.
 pub fn scan(
     prepared: &mut Prepared,
     paths: &[PathBuf],
+    pack_into: Option<&Path>,
     progress: &mut dyn FnMut(u64),
 ) -> Result<(Vec<ScannedSource>, Vec<ScannedTrack>), OriginError> {
     let mut sources = Vec::with_capacity(paths.len());
@@ -92,19 +114,26 @@ pub fn scan(
     for (path, mut tracks) in paths.iter().zip(by_source) {
         let mut sinks = Vec::with_capacity(tracks.len());
         for (_, track) in &mut tracks {
-            sinks.push(sink(track, prepared)?);
+            sinks.push(sink(track, prepared, pack_into)?);
         }
         let (digest, len_bytes) =
             scan_source(path, &mut sinks, &mut |at| progress(read_bytes + at))?;
         read_bytes += len_bytes;
-        let mut short_digest = [0; 16];
-        short_digest.copy_from_slice(&digest.as_bytes()[..16]);
-        let media = MediaIdentity { len_bytes, digest: short_digest };
+        let media = media_identity(&digest, len_bytes);
         for ((position, track), sink) in tracks.into_iter().zip(sinks) {
             let track = match sink {
                 TrackSink::Index(builder) => {
                     let (index, sidecar) = builder.finish(media);
-                    ScannedTrack::Indexed { track, index: Box::new(index), sidecar }
+                    ScannedTrack::Indexed { track, index: Box::new(index), sidecar, packed: None }
+                }
+                TrackSink::Packed(builder, writer) => {
+                    let path = writer.path().display().to_string();
+                    let packed =
+                        writer.finish().map_err(|source| OriginError::Io { path, source })?;
+                    let media = media_identity(&packed.digest, packed.len_bytes);
+                    let (index, sidecar) = builder.finish(media);
+                    let packed = Some(packed);
+                    ScannedTrack::Indexed { track, index: Box::new(index), sidecar, packed }
                 }
                 TrackSink::Cues(sink) => ScannedTrack::Cues { track, cues: sink.finish() },
             };
@@ -116,8 +145,18 @@ pub fn scan(
     Ok((sources, scanned.into_iter().map(|(_, track)| track).collect()))
 }
 
+fn media_identity(digest: &blake3::Hash, len_bytes: u64) -> MediaIdentity {
+    let mut short_digest = [0; 16];
+    short_digest.copy_from_slice(&digest.as_bytes()[..16]);
+    MediaIdentity { len_bytes, digest: short_digest }
+}
+
 /// Takes the sample table out of `track` and makes what its samples go into.
-fn sink(track: &mut ChosenTrack, prepared: &Prepared) -> Result<TrackSink, OriginError> {
+fn sink(
+    track: &mut ChosenTrack,
+    prepared: &Prepared,
+    pack_into: Option<&Path>,
+) -> Result<TrackSink, OriginError> {
     let table = std::mem::take(&mut track.track.table);
     let time_origin = prepared.time_origins.get(track.source).copied().flatten();
     let info = &track.track.info;
@@ -133,7 +172,14 @@ fn sink(track: &mut ChosenTrack, prepared: &Prepared) -> Result<TrackSink, Origi
     });
     let events: Vec<_> = events.collect();
     let builder = IndexBuilder::new(&track.name, info.clone(), table, events, &prepared.cut_list)?;
-    Ok(TrackSink::Index(Box::new(builder)))
+    let Some(folder) = pack_into else {
+        return Ok(TrackSink::Index(Box::new(builder)));
+    };
+    let path = folder.join(format!("{}.samples", track.name));
+    let shown = path.display().to_string();
+    let writer =
+        PackWriter::create(path).map_err(|source| OriginError::Io { path: shown, source })?;
+    Ok(TrackSink::Packed(Box::new(builder.packed()), Box::new(writer)))
 }
 
 /// The segment length that cuts are planned for.

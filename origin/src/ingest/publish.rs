@@ -10,14 +10,16 @@ use packager::track::{MediaParams, TrackKind};
 use packager::{MediaTime, Timescale};
 use platform::objects::{ObjectError, ObjectKey, ObjectStore, PutMode, SourceVersion};
 
+use super::pack::{PackFolder, PackedMedia};
 use super::prepare::{Prepared, TextFile, ThumbnailFiles, prepare};
 use super::report::{IngestReport, PresetReport, TrackReport};
 use super::{Phase, Progress, ScannedSource, ScannedTrack, scan};
 use crate::OriginError;
 use crate::asset::{
-    AssetDocument, AssetId, ImagesDocument, Kind, MUXER_OUTPUT, RetiredGeneration, SourceDocument,
-    TrackDocument, revision,
+    AssetDocument, AssetId, ImagesDocument, Kind, MUXER_OUTPUT, PackedDocument, RetiredGeneration,
+    SourceDocument, TrackDocument, revision,
 };
+use crate::bundle::{BUNDLE_BYTES_MAX, bundle_key, fetch_files, write_bundle};
 use crate::library::Library;
 use crate::preset::preset_reports;
 
@@ -79,6 +81,7 @@ pub async fn ingest(
     let prepared = blocking(move || prepare(&files, target)).await?;
     let job = Job {
         store: library.store().clone(),
+        temporary: library.temporary().to_owned(),
         generation: uuid::Uuid::now_v7().simple().to_string(),
         id,
         title,
@@ -101,9 +104,9 @@ pub async fn ingest(
 /// Whatever is wrong with the file.
 pub fn probe(path: &std::path::Path, target: MediaTime) -> Result<IngestReport, OriginError> {
     let mut prepared = prepare(&[path.to_owned()], target)?;
-    let (_, scanned) = scan(&mut prepared, &[path.to_owned()], &mut |_| {})?;
+    let (_, scanned) = scan(&mut prepared, &[path.to_owned()], None, &mut |_| {})?;
     let tracks = scanned.iter().map(|scanned| match scanned {
-        ScannedTrack::Indexed { track, index, sidecar } => {
+        ScannedTrack::Indexed { track, index, sidecar, .. } => {
             TrackReport::of(track, Some(index), sidecar.len())
         }
         ScannedTrack::Cues { track, .. } => TrackReport::of(track, None, 0),
@@ -147,6 +150,7 @@ struct StoredSource {
 
 struct Job {
     store: ObjectStore,
+    temporary: PathBuf,
     id: AssetId,
     generation: String,
     title: String,
@@ -162,7 +166,13 @@ impl Job {
     }
 
     async fn run(&self, mut prepared: Prepared) -> Result<IngestReport, OriginError> {
-        let stored = self.copy_sources(&prepared).await?;
+        // Kept until the end: what is in it is removed with it.
+        let pack_folder = self.pack_folder()?;
+        let pack_into = pack_folder.as_ref().map(|folder| folder.path().to_owned());
+        let stored = match pack_folder {
+            Some(_) => Vec::new(),
+            None => self.copy_sources(&prepared).await?,
+        };
         let paths = self.readable_paths(&prepared, &stored);
         let total_bytes = total_bytes(&paths);
         let progress = self.progress.clone();
@@ -170,11 +180,11 @@ impl Job {
             let mut report = |done_bytes| {
                 progress(Progress { phase: Phase::Read, done_bytes, total_bytes });
             };
-            let (sources, scanned) = scan(&mut prepared, &paths, &mut report)?;
+            let (sources, scanned) =
+                scan(&mut prepared, &paths, pack_into.as_deref(), &mut report)?;
             Ok((prepared, sources, scanned))
         })
         .await?;
-        self.report(Phase::Publish, 0, 1);
         let (mut tracks, mut reports) =
             self.put_tracks(&prepared, &stored, &sources, &scanned).await?;
         self.put_side_files(&prepared, &mut tracks, &mut reports).await?;
@@ -198,8 +208,18 @@ impl Job {
             retired: self.retired(),
         };
         self.put_document(&document).await?;
-        self.report(Phase::Publish, 1, 1);
         Ok(self.ingest_report(&document, &prepared, reports, preset_reports(&scanned)))
+    }
+
+    /// Where tracks are packed, on a store that wants them so: one that is a round trip away.
+    fn pack_folder(&self) -> Result<Option<PackFolder>, OriginError> {
+        if !self.store.is_remote() {
+            return Ok(None);
+        }
+        let path = self.temporary.join(format!("ingest-{}", self.generation));
+        let shown = path.display().to_string();
+        let folder = PackFolder::create(path);
+        folder.map(Some).map_err(|source| OriginError::Io { path: shown, source })
     }
 
     /// Puts the movies into the store; gives their names there.
@@ -234,11 +254,13 @@ impl Job {
     /// Where the sources can be read without a detour: the copies, where they are local files, so
     /// that the index describes what will be served whatever happens to the originals.
     fn readable_paths(&self, prepared: &Prepared, stored: &[StoredSource]) -> Vec<PathBuf> {
-        let copies = stored
-            .iter()
-            .map(|source| self.key(&source.file).ok().and_then(|key| self.store.local_path(&key)));
-        let copies = copies.zip(&prepared.movies);
-        copies.map(|(copy, original)| copy.unwrap_or_else(|| original.clone())).collect()
+        let copy = |source: &StoredSource| self.store.local_path(&self.key(&source.file).ok()?);
+        let movies = prepared.movies.iter().enumerate();
+        movies
+            .map(|(index, original)| {
+                stored.get(index).and_then(copy).unwrap_or_else(|| original.clone())
+            })
+            .collect()
     }
 
     async fn put_tracks(
@@ -250,10 +272,20 @@ impl Job {
     ) -> Result<(Vec<TrackDocument>, Vec<TrackReport>), OriginError> {
         let mut documents = Vec::with_capacity(scanned.len());
         let mut reports = Vec::with_capacity(scanned.len());
+        let total_bytes = scanned.iter().map(ScannedTrack::packed_bytes).sum::<u64>().max(1);
+        let mut done_bytes = 0;
         for scanned in scanned {
+            self.report(Phase::Publish, done_bytes, total_bytes);
+            done_bytes += scanned.packed_bytes();
             let track = scanned.track();
             match scanned {
-                ScannedTrack::Indexed { index, sidecar, .. } => {
+                ScannedTrack::Indexed { index, sidecar, packed, .. } => {
+                    let packed = self.put_packed(&track.name, packed.as_ref()).await?;
+                    let source_file = || stored.get(track.source).map(|source| source.file.clone());
+                    let (media_file, packed) = match packed {
+                        Some((file, packed)) => (file, Some(packed)),
+                        None => (source_file().unwrap_or_default(), None),
+                    };
                     let index_file = format!("{}.idx", track.name);
                     self.put(&index_file, Bytes::copy_from_slice(sidecar)).await?;
                     let source = &sources[track.source];
@@ -263,7 +295,8 @@ impl Job {
                             track.track.info.source_track_id,
                             &prepared.cut_list,
                         ),
-                        media_file: stored[track.source].file.clone(),
+                        media_file,
+                        packed,
                         index_digest: blake3::hash(sidecar).to_hex().to_string(),
                         index_file,
                         ..track_document(scanned)
@@ -277,7 +310,27 @@ impl Job {
                 }
             }
         }
+        self.report(Phase::Publish, total_bytes, total_bytes);
         Ok((documents, reports))
+    }
+
+    /// Stores the media object of a packed track; gives its name and what the document says of it.
+    async fn put_packed(
+        &self,
+        track: &str,
+        packed: Option<&PackedMedia>,
+    ) -> Result<Option<(String, PackedDocument)>, OriginError> {
+        let Some(packed) = packed else {
+            return Ok(None);
+        };
+        let file = format!("{track}.samples");
+        let meta = self.store.put_file(&self.key(&file)?, &packed.path).await?;
+        let document = PackedDocument {
+            len_bytes: packed.len_bytes,
+            digest: packed.digest.to_hex().to_string(),
+            version: meta.version,
+        };
+        Ok(Some((file, document)))
     }
 
     /// Stores cues and fills in what the document says of them.
@@ -378,7 +431,41 @@ impl Job {
         let bytes = Bytes::from(bytes);
         self.put("asset.json", bytes.clone()).await?;
         let mode = if self.previous.is_some() { PutMode::Overwrite } else { PutMode::IfAbsent };
-        Ok(self.store.put(&self.id.key("asset.json")?, bytes, mode).await.map(drop)?)
+        let put = self.store.put(&self.id.key("asset.json")?, bytes.clone(), mode).await;
+        let meta = match put {
+            Err(ObjectError::Exists { .. }) => {
+                return Err(OriginError::Refused {
+                    reason: format!(
+                        "title `{}` was made by somebody else meanwhile; replace it with \
+                         --replace, or choose another --id",
+                        self.id
+                    ),
+                });
+            }
+            result => result?,
+        };
+        if self.store.is_remote()
+            && let Err(error) = self.put_bundle(document, &bytes, &meta.version).await
+        {
+            // The title is there, and is opened from its files.
+            tracing::warn!(id = %self.id, %error, "could not store the bundle of a title");
+        }
+        Ok(())
+    }
+
+    async fn put_bundle(
+        &self,
+        document: &AssetDocument,
+        document_bytes: &[u8],
+        version: &SourceVersion,
+    ) -> Result<(), OriginError> {
+        let files = fetch_files(&self.store, document).await?;
+        let bundle = write_bundle(document_bytes, version, &files);
+        if bundle.len() as u64 > BUNDLE_BYTES_MAX {
+            return Ok(());
+        }
+        let key = bundle_key(&self.id)?;
+        Ok(self.store.put(&key, bundle.into(), PutMode::Overwrite).await.map(drop)?)
     }
 
     /// The generations that stay: what is replaced now, and what was within the last days.
@@ -438,16 +525,20 @@ fn source_documents(
     let given = prepared.movies.iter().map(|path| {
         path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
     });
-    stored
-        .into_iter()
-        .zip(given)
+    // Sources whose tracks were packed are not stored.
+    let stored = stored.into_iter().map(Some).chain(std::iter::repeat_with(|| None));
+    given
         .zip(sources)
-        .map(|((stored, given_name), source)| SourceDocument {
-            file: stored.file,
-            given_name,
-            len_bytes: source.len_bytes,
-            digest: source.digest,
-            version: stored.version,
+        .zip(stored)
+        .map(|((given_name, source), stored)| {
+            let (file, version) = stored.map(|stored| (stored.file, stored.version)).unzip();
+            SourceDocument {
+                file,
+                given_name,
+                len_bytes: source.len_bytes,
+                digest: source.digest,
+                version,
+            }
         })
         .collect()
 }
@@ -467,6 +558,7 @@ fn track_document(scanned: &ScannedTrack) -> TrackDocument {
         class: class.into(),
         revision: String::new(),
         media_file: String::new(),
+        packed: None,
         index_file: String::new(),
         index_digest: String::new(),
         language: info.language.clone(),
@@ -484,6 +576,7 @@ fn text_document(name: String, label: String, file: &TextFile) -> TrackDocument 
         class: TrackClass::Text.into(),
         revision: String::new(),
         media_file: String::new(),
+        packed: None,
         index_file: String::new(),
         index_digest: String::new(),
         language: file.language.clone(),

@@ -2,14 +2,15 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
 
 use packager::PackageError;
 use packager::index::IndexBuilder;
 use packager::text::{SampleTextReader, TextSample};
 use packager::track::{Sample, SampleTable};
 
+use super::pack::PackWriter;
 use crate::OriginError;
 
 /// Bytes read from the file at a time.
@@ -22,6 +23,8 @@ const SAMPLE_BYTES_MAX: u32 = 256 << 20;
 /// What becomes of a track's samples.
 pub enum TrackSink {
     Index(Box<IndexBuilder>),
+    /// The index of a packed track, and the media object that its samples are copied into.
+    Packed(Box<IndexBuilder>, Box<PackWriter>),
     Cues(CueSink),
 }
 
@@ -58,16 +61,24 @@ impl CueSink {
 impl TrackSink {
     fn next_sample(&self) -> Option<&Sample> {
         match self {
-            Self::Index(builder) => builder.next_sample(),
+            Self::Index(builder) | Self::Packed(builder, _) => builder.next_sample(),
             Self::Cues(sink) => sink.table.samples.get(sink.next),
         }
     }
 
-    fn handle(&mut self, bytes: &[u8]) -> Result<(), PackageError> {
+    fn handle(&mut self, bytes: &[u8]) -> Result<(), FeedError> {
         match self {
-            Self::Index(builder) => builder.handle_sample(bytes),
-            Self::Cues(sink) => sink.handle(bytes),
+            Self::Index(builder) => builder.handle_sample(bytes)?,
+            Self::Packed(builder, writer) => {
+                builder.handle_sample(bytes)?;
+                let written = writer.push_sample(bytes).and_then(|()| {
+                    builder.take_block().map_or(Ok(()), |block| writer.end_segment(&block))
+                });
+                written.map_err(|source| FeedError::Pack(writer.path().to_owned(), source))?;
+            }
+            Self::Cues(sink) => sink.handle(bytes)?,
         }
+        Ok(())
     }
 }
 
@@ -87,6 +98,7 @@ pub fn scan_source(
     let io = |source| OriginError::Io { path: name.clone(), source };
     let unreadable = |source| OriginError::Unreadable { file: name.clone(), source };
     let mut file = File::open(path).map_err(io)?;
+    let before = file.metadata().map_err(io)?;
     let mut hasher = blake3::Hasher::new();
     let mut window = Window::default();
     loop {
@@ -95,6 +107,9 @@ pub fn scan_source(
         for sink in sinks.iter_mut() {
             feed(sink, &window, &file).map_err(|error| match error {
                 FeedError::Io(source) => io(source),
+                FeedError::Pack(path, source) => {
+                    OriginError::Io { path: path.display().to_string(), source }
+                }
                 FeedError::Package(source) => unreadable(source),
             })?;
         }
@@ -112,12 +127,27 @@ pub fn scan_source(
             return Err(unreadable(PackageError::Truncated { kind, offset, wanted, left }));
         }
     }
+    let after = file.metadata().map_err(io)?;
+    if (before.len(), before.mtime(), before.mtime_nsec())
+        != (after.len(), after.mtime(), after.mtime_nsec())
+    {
+        let reason = format!("{name} changed while it was read; ingest it when it is finished");
+        return Err(OriginError::Refused { reason });
+    }
     Ok((hasher.finalize(), window.end()))
 }
 
 enum FeedError {
     Io(std::io::Error),
+    /// On a media object that is being written.
+    Pack(PathBuf, std::io::Error),
     Package(PackageError),
+}
+
+impl From<PackageError> for FeedError {
+    fn from(error: PackageError) -> Self {
+        Self::Package(error)
+    }
 }
 
 /// Gives a track all samples that the window holds, and those that lie before it.
@@ -132,11 +162,11 @@ fn feed(sink: &mut TrackSink, window: &Window, file: &File) -> Result<(), FeedEr
             return Ok(());
         }
         match window.get(start, len as usize) {
-            Some(bytes) => sink.handle(bytes).map_err(FeedError::Package)?,
+            Some(bytes) => sink.handle(bytes)?,
             None => {
                 let mut bytes = vec![0; len as usize];
                 file.read_exact_at(&mut bytes, start).map_err(FeedError::Io)?;
-                sink.handle(&bytes).map_err(FeedError::Package)?;
+                sink.handle(&bytes)?;
             }
         }
     }

@@ -8,8 +8,10 @@ use std::iter::Peekable;
 use std::ops::Range;
 use std::vec::IntoIter;
 
+use super::block::encode_block;
 use super::event::TrackEvent;
-use super::sidecar::{BlockPlace, MediaIdentity, append_block, write_sidecar};
+use super::packed::place_segment;
+use super::sidecar::{BlockPlace, MediaIdentity, write_sidecar};
 use super::track_index::{IFrameEntry, SegmentEntry, SegmentSamples, TrackFacts, TrackIndex};
 use crate::PackageError;
 use crate::codec::{RandomAccess, SampleScanner};
@@ -35,8 +37,16 @@ pub struct IndexBuilder {
     index: TrackIndex,
     next_sample: usize,
     segment: SegmentSamples,
-    blocks: Vec<u8>,
+    blocks: Blocks,
     ts_packets: u64,
+}
+
+/// Where finished blocks go.
+enum Blocks {
+    /// Behind the table of the sidecar, one after another.
+    Sidecar(Vec<u8>),
+    /// Into the media object, which has `end_bytes` so far; `finished` waits to be taken.
+    Media { end_bytes: u64, finished: Option<Vec<u8>> },
 }
 
 impl IndexBuilder {
@@ -78,9 +88,28 @@ impl IndexBuilder {
             table,
             next_sample: 0,
             segment: SegmentSamples::default(),
-            blocks: Vec::new(),
+            blocks: Blocks::Sidecar(Vec::new()),
             ts_packets: 0,
         })
+    }
+
+    /// Makes the track a packed one: its samples are copied into a media object of its own, each
+    /// segment's block right before them ([`BlockPlace::Media`]).
+    ///
+    /// The caller writes that object. It keeps the bytes it gives to [`Self::handle_sample`], and
+    /// when [`Self::take_block`] then answers, it appends the block, and after it what it kept.
+    #[must_use]
+    pub fn packed(mut self) -> Self {
+        self.blocks = Blocks::Media { end_bytes: 0, finished: None };
+        self
+    }
+
+    /// The block of the segment that the last sample completed, for a packed track.
+    pub fn take_block(&mut self) -> Option<Vec<u8>> {
+        match &mut self.blocks {
+            Blocks::Sidecar(_) => None,
+            Blocks::Media { finished, .. } => finished.take(),
+        }
     }
 
     /// The sample whose bytes [`Self::handle_sample`] wants next; `None` when all were read.
@@ -112,7 +141,8 @@ impl IndexBuilder {
         (self.next_sample, self.table.len())
     }
 
-    /// The finished index and its sidecar with the blocks in it.
+    /// The finished index and its sidecar, with the blocks in it unless the track is packed.
+    /// `media` is what the sample offsets refer to: the source, or the packed object.
     pub fn finish(mut self, media: MediaIdentity) -> (TrackIndex, Vec<u8>) {
         while self.index.segments.len() < self.ranges.len() {
             self.close_segment();
@@ -122,7 +152,11 @@ impl IndexBuilder {
         if self.sizer.is_none() {
             self.forget_ts_sizes();
         }
-        let sidecar = write_sidecar(&self.index, media, BlockPlace::Sidecar, &self.blocks);
+        let (block_place, blocks) = match &self.blocks {
+            Blocks::Sidecar(blocks) => (BlockPlace::Sidecar, blocks.as_slice()),
+            Blocks::Media { .. } => (BlockPlace::Media, &[][..]),
+        };
+        let sidecar = write_sidecar(&self.index, media, block_place, blocks);
         (self.index, sidecar)
     }
 
@@ -204,8 +238,24 @@ impl IndexBuilder {
             ts_packets_before: self.ts_packets,
             ..SegmentEntry::default()
         };
-        if !segment.samples.is_empty() {
-            append_block(&mut entry, &segment, &mut self.blocks);
+        match &mut self.blocks {
+            Blocks::Sidecar(_) if segment.samples.is_empty() => {}
+            Blocks::Sidecar(blocks) => {
+                let block = encode_block(&segment);
+                entry.block_len_bytes = block.len() as u32;
+                blocks.extend_from_slice(&block);
+            }
+            Blocks::Media { end_bytes, .. } if segment.samples.is_empty() => {
+                entry.block_offset_bytes = *end_bytes;
+            }
+            Blocks::Media { end_bytes, finished } => {
+                let first_iframe =
+                    self.index.iframes.partition_point(|iframe| iframe.sample < entry.first_sample);
+                let iframes = &mut self.index.iframes[first_iframe..];
+                let block = place_segment(&mut entry, &mut segment, iframes, *end_bytes);
+                *end_bytes = entry.span().end;
+                *finished = Some(block);
+            }
         }
         self.ts_packets += u64::from(size.packets);
         self.index.segments.push(entry);

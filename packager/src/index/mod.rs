@@ -3,6 +3,7 @@
 mod block;
 mod builder;
 mod event;
+mod packed;
 mod sidecar;
 mod track_index;
 mod wire;

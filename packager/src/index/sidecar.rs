@@ -5,11 +5,11 @@
 //!  8  u32 bytes of the head          12  u32 bytes of the segment table
 //! 16  u32 CRC-32 of the head         20  u32 CRC-32 of the table
 //! 24  u64 bytes of the media object  32  16  first bytes of its digest
-//! 48  u64 bytes of all blocks        56  u32 zero
+//! 48  u64 bytes of the blocks here   56  u32 zero
 //! 60  u32 CRC-32 of bytes 0 to 59
 //! 64  head: track description and facts (postcard)
 //!     segment table: counts, then a row a segment, then a row an I-frame (varints)
-//!     blocks, one a segment with samples, in order (block.rs)
+//!     blocks, one a segment with samples, in order (block.rs), unless the media object has them
 //! ```
 //!
 //! Integers are little-endian. The fixed header, head and table are read once and stay resident;
@@ -18,7 +18,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::block::{decode_block, encode_block};
+use super::block::decode_block;
 use super::track_index::{IFrameEntry, SegmentEntry, SegmentSamples, TrackFacts, TrackIndex};
 use super::wire::{WireReader, put_varint};
 use crate::PackageError;
@@ -211,17 +211,6 @@ pub(super) fn write_sidecar(
     out.extend_from_slice(&table);
     out.extend_from_slice(blocks);
     out
-}
-
-/// Encodes a segment's samples; fills in what the table says of the block.
-pub(super) fn append_block(
-    entry: &mut SegmentEntry,
-    segment: &SegmentSamples,
-    blocks: &mut Vec<u8>,
-) {
-    let block = encode_block(segment);
-    entry.block_len_bytes = block.len() as u32;
-    blocks.extend_from_slice(&block);
 }
 
 /// Reads the samples of `entry` from the bytes of its block.

@@ -41,7 +41,7 @@ pub struct SegmentEntry {
     pub ts_clock_packets: u32,
     /// Sum of `ts_packets` over all earlier segments: continuity counters go on from there.
     pub ts_packets_before: u64,
-    /// Where the segment's block lies in the sidecar.
+    /// Where the segment's block lies, in the sidecar or in the media object.
     pub block_offset_bytes: u64,
     pub block_len_bytes: u32,
 }
@@ -89,6 +89,16 @@ pub struct SegmentSamples {
     pub layout: SubsampleMap,
     /// `emsg` and `prft` boxes, verbatim, in order.
     pub events: Vec<u8>,
+}
+
+impl SegmentEntry {
+    /// Bytes of block and samples in the media object of a packed track, where they lie side by
+    /// side: what one ranged read brings.
+    pub fn span(&self) -> Range<u64> {
+        let start = self.block_offset_bytes;
+        let block_end = start.saturating_add(u64::from(self.block_len_bytes));
+        start..block_end.saturating_add(self.media_bytes)
+    }
 }
 
 impl TrackIndex {

@@ -105,7 +105,16 @@ impl ObjectStore {
 
     /// The whole object, of at most `max_bytes`.
     pub async fn get(&self, key: &ObjectKey, max_bytes: u64) -> Result<Bytes, ObjectError> {
-        either!(self, store => store.get(key, max_bytes).await)
+        self.get_versioned(key, max_bytes).await.map(|(bytes, _)| bytes)
+    }
+
+    /// The whole object, of at most `max_bytes`, and which version of it that is.
+    pub async fn get_versioned(
+        &self,
+        key: &ObjectKey,
+        max_bytes: u64,
+    ) -> Result<(Bytes, ObjectMeta), ObjectError> {
+        either!(self, store => store.get_versioned(key, max_bytes).await)
     }
 
     pub async fn head(&self, key: &ObjectKey) -> Result<ObjectMeta, ObjectError> {
@@ -162,6 +171,15 @@ impl ObjectStore {
         either!(self, store => store.list_folders(folder).await)
     }
 
+    /// Whether each read costs a round trip to another machine.
+    pub fn is_remote(&self) -> bool {
+        match self {
+            Self::Local(_) => false,
+            #[cfg(feature = "s3")]
+            Self::S3(_) => true,
+        }
+    }
+
     /// Where an object lies on this machine, for a store that keeps it here.
     pub fn local_path(&self, key: &ObjectKey) -> Option<PathBuf> {
         match self {
@@ -206,6 +224,28 @@ impl ObjectReader {
     /// where each read carries the condition itself.
     pub fn check(&self) -> Result<(), ObjectError> {
         either!(self, reader => reader.check())
+    }
+
+    /// Begins to fetch `range`, all that is missing of it in one GET, and waits for nothing: reads
+    /// of its parts that follow take each as it arrives. Costs nothing on a local store.
+    ///
+    /// A range above [`SLICE_BYTES_MAX`] is begun up to there; see [`Self::go_on`].
+    pub fn begin(&self, range: Range<u64>) -> Result<(), ObjectError> {
+        match self {
+            Self::Local(_) => Ok(()),
+            #[cfg(feature = "s3")]
+            Self::S3(reader) => reader.begin(range),
+        }
+    }
+
+    /// Begins what comes after `read`, up to `end`, for somebody who reads on from there: a few
+    /// megabytes each time that `read` enters a new stretch of so many.
+    pub fn go_on(&self, read: &Range<u64>, end: u64) -> Result<(), ObjectError> {
+        match self {
+            Self::Local(_) => Ok(()),
+            #[cfg(feature = "s3")]
+            Self::S3(reader) => reader.go_on(read, end),
+        }
     }
 
     /// Makes sure that the slices of `ranges` can be had without waiting: reads cold pages on a

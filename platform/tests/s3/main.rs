@@ -120,6 +120,7 @@ async fn objects_are_written_read_listed_and_removed() {
     store.put(&key("a/d"), Bytes::from_static(b"d"), PutMode::Overwrite).await.unwrap();
     assert_eq!(store.head(&key("a/b/c")).await.unwrap(), put);
     assert_eq!(store.get(&key("a/b/c"), 100_000).await.unwrap(), bytes);
+    assert_eq!(store.get_versioned(&key("a/b/c"), 100_000).await.unwrap(), (bytes, put));
     let error = store.get(&key("a/b/c"), 99_999).await.unwrap_err();
     assert!(matches!(error, ObjectError::TooLarge { .. }), "{error}");
     let absent = store.head(&key("x")).await;
@@ -211,12 +212,17 @@ async fn a_cold_start_is_three_gets_and_two_round_trips() {
     rig.store.put(&key("index"), pattern(40_000), PutMode::Overwrite).await.unwrap();
 
     let before = rig.requests();
+    rig.proxy.trips.lock().unwrap().clear();
     rig.store.get(&key("index"), MIB as u64).await.unwrap();
     let (video, audio) = tokio::join!(video.slice(0..4_700_000), audio.slice(0..100_000));
     video.unwrap();
     audio.unwrap();
     assert_eq!(rig.requests() - before, 3);
     assert_eq!(rig.proxy.at_once_max.load(Ordering::SeqCst), 2, "video and audio come together");
+    let trips = rig.proxy.trips.lock().unwrap().clone();
+    assert_eq!(proxy::round_trips(&trips), 2);
+    assert!(trips.iter().all(|trip| trip.method == http::Method::GET));
+    assert_eq!(trips[0].path, "/bucket/some/prefix/index");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -263,6 +269,40 @@ async fn whoever_asked_first_may_go_away() {
 
 fn reader_misses(rig: &Rig) -> u64 {
     rig.store.metrics().block_misses.get()
+}
+
+/// Begun ranges come in one GET, whoever reads which part of them first.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_range_can_be_begun() {
+    let rig = rig().await;
+    let (bytes, reader) = opened(&rig, 6 * MIB).await;
+    let (start, end) = (MIB as u64 + 5, 5 * MIB as u64 - 9);
+    reader.begin(start..end).unwrap();
+    assert_eq!(joined(&reader.slice(start..start + 99).await.unwrap()), bytes[MIB + 5..MIB + 104]);
+    assert_eq!(joined(&reader.slice(start..end).await.unwrap()), bytes[MIB + 5..5 * MIB - 9]);
+    reader.begin(start..end).unwrap();
+    assert_eq!(rig.gets(), 1);
+    let error = reader.begin(0..6 * MIB as u64 + 1).unwrap_err();
+    assert!(matches!(error, ObjectError::OutOfRange { .. }), "{error}");
+}
+
+/// More than is begun at once comes window by window, not block by block.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_reads_on_is_a_window_ahead() {
+    let rig = rig().await;
+    let (bytes, reader) = opened(&rig, 48 * MIB).await;
+    let (end, step) = (47 * MIB as u64, 256 << 10);
+    reader.begin(0..end).unwrap();
+    let mut whole = Vec::new();
+    for start in (0..end).step_by(step) {
+        let read = start..end.min(start + step as u64);
+        reader.go_on(&read, end).unwrap();
+        for piece in reader.slice(read).await.unwrap() {
+            whole.extend_from_slice(&piece);
+        }
+    }
+    assert!(whole == bytes[..47 * MIB]);
+    assert_eq!(rig.gets(), 1 + 4, "32 MiB, then 4 MiB at a time");
 }
 
 #[tokio::test(flavor = "multi_thread")]

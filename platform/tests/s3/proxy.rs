@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
@@ -37,6 +37,35 @@ pub(crate) struct Proxy {
     pub(crate) cuts_left: AtomicUsize,
     pub(crate) is_silent: AtomicBool,
     pub(crate) enforces_if_match: AtomicBool,
+    /// Every request is answered 503.
+    pub(crate) is_down: AtomicBool,
+    /// Requests of this method whose path contains this are answered 503.
+    pub(crate) refused: Mutex<Option<(Method, &'static str)>>,
+    /// Every request that was answered.
+    pub(crate) trips: Mutex<Vec<Trip>>,
+}
+
+/// A request and its answer.
+#[derive(Clone, Debug)]
+pub(crate) struct Trip {
+    pub(crate) method: Method,
+    pub(crate) path: String,
+    pub(crate) began: Instant,
+    pub(crate) ended: Instant,
+}
+
+/// Round trips that had to be waited for one after another: the longest chain of requests of which
+/// each began when the one before it had been answered.
+pub(crate) fn round_trips(trips: &[Trip]) -> usize {
+    let mut in_order: Vec<&Trip> = trips.iter().collect();
+    in_order.sort_by_key(|trip| trip.began);
+    let mut depths: Vec<(Instant, usize)> = Vec::new();
+    for trip in in_order {
+        let before = depths.iter().filter(|(ended, _)| *ended <= trip.began);
+        let depth = before.map(|(_, depth)| *depth).max().unwrap_or(0) + 1;
+        depths.push((trip.ended, depth));
+    }
+    depths.iter().map(|(_, depth)| *depth).max().unwrap_or(0)
 }
 
 impl Proxy {
@@ -57,6 +86,9 @@ impl Proxy {
             cuts_left: AtomicUsize::new(0),
             is_silent: AtomicBool::new(false),
             enforces_if_match: AtomicBool::new(false),
+            is_down: AtomicBool::new(false),
+            refused: Mutex::new(None),
+            trips: Mutex::new(Vec::new()),
         });
         tokio::spawn(Arc::clone(&proxy).run(listener));
         proxy
@@ -80,6 +112,8 @@ impl Proxy {
 
     async fn answer(&self, request: Request<Incoming>) -> Response<ProxyBody> {
         self.requests.fetch_add(1, Ordering::SeqCst);
+        let began = Instant::now();
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let is_get = *request.method() == Method::GET;
         let header = |name: &str| {
             request.headers().get(name).map(|value| value.to_str().unwrap().to_owned())
@@ -97,22 +131,30 @@ impl Proxy {
             self.at_once_max.fetch_max(at_once, Ordering::SeqCst);
         }
         tokio::time::sleep(ROUND_TRIP).await;
-        let answer = self.trouble(is_get).await;
+        let answer = self.trouble(&method, &path).await;
         let answer = match answer {
             Some(answer) => answer,
             None => self.forward(request, is_get, if_match).await,
         };
         self.at_once.fetch_sub(1, Ordering::SeqCst);
+        let ended = Instant::now();
+        self.trips.lock().unwrap().push(Trip { method, path, began, ended });
         answer
     }
 
-    async fn trouble(&self, is_get: bool) -> Option<Response<ProxyBody>> {
+    async fn trouble(&self, method: &Method, path: &str) -> Option<Response<ProxyBody>> {
+        let is_get = *method == Method::GET;
         if self.is_silent.load(Ordering::SeqCst) {
             std::future::pending::<()>().await;
         }
         let take = |count: usize| count.checked_sub(1);
         let fails = is_get
             && self.failures_left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, take).is_ok();
+        let is_refused = match &*self.refused.lock().unwrap() {
+            Some((refused, part)) => refused == method && path.contains(part),
+            None => false,
+        };
+        let fails = fails || is_refused || self.is_down.load(Ordering::SeqCst);
         fails.then(|| status(StatusCode::SERVICE_UNAVAILABLE))
     }
 

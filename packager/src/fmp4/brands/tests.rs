@@ -14,6 +14,8 @@ const EMPTY: TrackFacts = TrackFacts {
     fits_ts: false,
     average_bitrate: 0,
     peak_bitrate: 0,
+    reorder_ticks: 0,
+    fits_ts: false,
 };
 
 fn video(rfc6381: &str, width: u16, height: u16, color: Option<ColorInfo>) -> MediaParams {

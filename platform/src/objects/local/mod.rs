@@ -52,12 +52,17 @@ impl LocalStore {
         Ok(Self { folder: folder.into(), metrics: ObjectMetrics::default() })
     }
 
-    pub async fn get(&self, key: &ObjectKey, max_bytes: u64) -> Result<Bytes, ObjectError> {
+    /// The whole object and its version.
+    pub async fn get_versioned(
+        &self,
+        key: &ObjectKey,
+        max_bytes: u64,
+    ) -> Result<(Bytes, ObjectMeta), ObjectError> {
         let (store, key) = (self.clone(), key.clone());
         blocking(move || store.get_now(&key, max_bytes)).await
     }
 
-    fn get_now(&self, key: &ObjectKey, max_bytes: u64) -> Result<Bytes, ObjectError> {
+    fn get_now(&self, key: &ObjectKey, max_bytes: u64) -> Result<(Bytes, ObjectMeta), ObjectError> {
         let (file, metadata) = self.open_file(key)?;
         let too_large =
             |len_bytes| ObjectError::TooLarge { key: key.clone(), len_bytes, max_bytes };
@@ -72,7 +77,7 @@ impl LocalStore {
         if max_bytes < bytes.len() as u64 {
             return Err(too_large(bytes.len() as u64));
         }
-        Ok(bytes.into())
+        Ok((bytes.into(), meta_of(&metadata)))
     }
 
     pub async fn head(&self, key: &ObjectKey) -> Result<ObjectMeta, ObjectError> {

@@ -47,8 +47,8 @@ async fn objects_are_written_read_listed_and_removed() {
     store.put(&key("a/d"), Bytes::new(), PutMode::Overwrite).await.unwrap();
     assert_eq!(put.len_bytes, 10_000);
     assert_eq!(store.head(&key("a/b/c")).await.unwrap(), put);
-    assert_eq!(store.get(&key("a/b/c"), 10_000).await.unwrap(), bytes);
-    let error = store.get(&key("a/b/c"), 9_999).await.unwrap_err();
+    assert_eq!(store.get_versioned(&key("a/b/c"), 10_000).await.unwrap().0, bytes);
+    let error = store.get_versioned(&key("a/b/c"), 9_999).await.unwrap_err();
     assert!(matches!(error, ObjectError::TooLarge { len_bytes: 10_000, .. }), "{error}");
     for absent in ["a", "a/b", "x", "a/d/e"] {
         let error = store.head(&key(absent)).await.unwrap_err();
@@ -92,7 +92,7 @@ async fn of_concurrent_writers_exactly_one_wins() {
         }
     }
     assert_eq!(winners.len(), 1);
-    let bytes = store.get(&key("asset/asset.json"), 2_000).await.unwrap();
+    let bytes = store.get_versioned(&key("asset/asset.json"), 2_000).await.unwrap().0;
     assert_eq!(bytes, vec![winners[0]; 1_000]);
     assert_eq!(unfinished_count(&store), 0);
 }
@@ -130,7 +130,7 @@ async fn a_failed_write_leaves_the_old_object() {
         Err(ObjectError::NotFound { key: key("o") })
     });
     assert!(outcome.is_err());
-    assert_eq!(store.get(&key("o"), 100).await.unwrap(), pattern(100));
+    assert_eq!(store.get_versioned(&key("o"), 100).await.unwrap().0, pattern(100));
     assert_eq!(unfinished_count(&store), 0);
 
     // What a killed process leaves is swept up when it is old, and not while it is young.

@@ -82,7 +82,12 @@ impl S3Store {
         })
     }
 
-    pub async fn get(&self, key: &ObjectKey, max_bytes: u64) -> Result<Bytes, ObjectError> {
+    /// The whole object and its version, in one request.
+    pub async fn get_versioned(
+        &self,
+        key: &ObjectKey,
+        max_bytes: u64,
+    ) -> Result<(Bytes, ObjectMeta), ObjectError> {
         let fail = |error| failure(key, error);
         let path = self.path(key)?;
         let _request = self.request().await;
@@ -95,6 +100,7 @@ impl S3Store {
         if max_bytes < len_bytes {
             return Err(too_large(len_bytes));
         }
+        let etag = answer.meta.e_tag.clone();
         let mut bytes = BytesMut::with_capacity(usize::try_from(len_bytes).unwrap_or(0));
         let mut body = answer.into_stream();
         while let Some(piece) = body.next().await {
@@ -105,7 +111,7 @@ impl S3Store {
                 return Err(too_large(bytes.len() as u64));
             }
         }
-        Ok(bytes.freeze())
+        Ok((bytes.freeze(), meta_of(key, len_bytes, etag)?))
     }
 
     pub async fn head(&self, key: &ObjectKey) -> Result<ObjectMeta, ObjectError> {

@@ -56,6 +56,24 @@ impl S3Reader {
         Ok(())
     }
 
+    /// Starts fetching the missing blocks of `range`.
+    pub fn begin(&self, range: Range<u64>) -> Result<(), ObjectError> {
+        self.meta.check_range(&self.key, &range)?;
+        let end = range.end.min(range.start.saturating_add(SLICE_BYTES_MAX));
+        drop(self.request(blocks_of(&(range.start..end))));
+        Ok(())
+    }
+
+    /// When `read` crosses into a window, begins the one behind it.
+    pub fn go_on(&self, read: &Range<u64>, end: u64) -> Result<(), ObjectError> {
+        let window = read.end / WINDOW_BYTES;
+        if read.start / WINDOW_BYTES == window {
+            return Ok(());
+        }
+        let ahead_end = end.min((window + 2).saturating_mul(WINDOW_BYTES));
+        self.begin(read.end.min(ahead_end)..ahead_end)
+    }
+
     /// Fetches the missing blocks of `ranges`, in as few GETs as there are gaps, at once.
     pub async fn prepare(&self, ranges: &[Range<u64>]) -> Result<(), ObjectError> {
         let mut spans = Vec::with_capacity(ranges.len());
