@@ -5,8 +5,8 @@
 //! bytes that its entries hold, and a title is looked at again a few seconds after it was last
 //! found unchanged.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use moka::future::Cache;
@@ -19,6 +19,7 @@ use prometheus_client::registry::Registry;
 use crate::OriginError;
 use crate::asset::{ASSETS_FOLDER, AssetDocument, AssetId};
 use crate::loaded::LoadedAsset;
+use crate::preset::Preset;
 
 /// `asset.json` of a title with a million cuts is below this.
 pub const DOCUMENT_BYTES_MAX: u64 = 64 << 20;
@@ -31,6 +32,8 @@ pub struct Library {
     store: ObjectStore,
     warm: Cache<WarmKey, Arc<WarmAsset>>,
     started: Instant,
+    /// Presets that configuration adds to the built-in ones.
+    presets: Arc<RwLock<Vec<Preset>>>,
 }
 
 /// A title at its current generation, or at an earlier one that is still served.
@@ -58,11 +61,24 @@ impl Library {
             })
             .max_capacity(index_bytes_max)
             .build();
-        Self { store, warm, started: Instant::now() }
+        Self { store, warm, started: Instant::now(), presets: Arc::default() }
     }
 
     pub fn store(&self) -> &ObjectStore {
         &self.store
+    }
+
+    /// Replaces the presets that configuration adds.
+    pub fn set_presets(&self, presets: Vec<Preset>) {
+        *self.presets.write().unwrap_or_else(PoisonError::into_inner) = presets;
+    }
+
+    /// A preset, built in or configured.
+    pub fn preset(&self, name: &str) -> Option<Preset> {
+        Preset::find(name).or_else(|| {
+            let configured = self.presets.read().unwrap_or_else(PoisonError::into_inner);
+            configured.iter().find(|preset| preset.name == name).cloned()
+        })
     }
 
     /// The title as it is now.

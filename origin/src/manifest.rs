@@ -20,7 +20,7 @@ pub const DASH_TYPE: &str = "application/dash+xml";
 /// The part of a title that `query` asks for under `preset`.
 fn presentation<'a>(
     asset: &'a LoadedAsset,
-    preset: Preset,
+    preset: &Preset,
     query: &ManifestQuery,
 ) -> Result<Presentation<'a>, OriginError> {
     let mut presentation = asset.presentation();
@@ -35,7 +35,7 @@ fn presentation<'a>(
 
 pub fn multivariant(
     asset: &LoadedAsset,
-    preset: Preset,
+    preset: &Preset,
     query: &ManifestQuery,
 ) -> Result<String, OriginError> {
     let presentation = presentation(asset, preset, query)?;
@@ -48,7 +48,7 @@ pub fn multivariant(
 /// [`OriginError::NotFound`] for presets that DASH has no form of.
 pub fn mpd(
     asset: &LoadedAsset,
-    preset: Preset,
+    preset: &Preset,
     query: &ManifestQuery,
 ) -> Result<String, OriginError> {
     if preset.format != packager::hls::SegmentFormat::Fmp4 {
@@ -72,7 +72,7 @@ pub fn mpd(
 /// [`OriginError::NotFound`] when the title or the preset has no such playlist.
 pub fn playlist(
     asset: &LoadedAsset,
-    preset: Preset,
+    preset: &Preset,
     name: PlaylistName<'_>,
     query: &ManifestQuery,
 ) -> Result<String, OriginError> {

@@ -52,7 +52,7 @@ pub async fn package(
     let asset = library.asset(id).await?;
     let mut names = BTreeSet::new();
     let mut report = PackageReport::default();
-    for &preset in presets {
+    for preset in presets {
         let manifests = list_preset(&asset, preset, &mut names);
         report.manifests.extend(manifests);
     }
@@ -72,12 +72,12 @@ pub async fn package(
 }
 
 /// Collects the names of all resources that a preset's manifests lead to; gives its manifests.
-fn list_preset(asset: &LoadedAsset, preset: Preset, names: &mut BTreeSet<String>) -> Vec<String> {
+fn list_preset(asset: &LoadedAsset, preset: &Preset, names: &mut BTreeSet<String>) -> Vec<String> {
     let mut presentation = asset.presentation();
     preset.keep_fitting(&mut presentation);
-    let mut manifests = vec![ResourceName::Multivariant { preset: preset.name }.to_string()];
+    let mut manifests = vec![ResourceName::Multivariant { preset: &preset.name }.to_string()];
     if preset.format == packager::hls::SegmentFormat::Fmp4 {
-        manifests.push(ResourceName::Mpd { preset: preset.name }.to_string());
+        manifests.push(ResourceName::Mpd { preset: &preset.name }.to_string());
     }
     names.extend(manifests.iter().cloned());
     let muxed = muxed_audio(&presentation, preset.format);
@@ -91,16 +91,16 @@ fn list_preset(asset: &LoadedAsset, preset: Preset, names: &mut BTreeSet<String>
             track: track.name,
             muxed_with: muxed_with.map(|audio| audio.name),
         };
-        names.insert(ResourceName::Playlist { preset: preset.name, playlist }.to_string());
+        names.insert(ResourceName::Playlist { preset: &preset.name, playlist }.to_string());
         if kind == TrackKind::Video {
             let playlist = PlaylistName::IFrames { track: track.name };
-            names.insert(ResourceName::Playlist { preset: preset.name, playlist }.to_string());
+            names.insert(ResourceName::Playlist { preset: &preset.name, playlist }.to_string());
         }
         list_track(track, muxed_with, preset, names);
     }
     for images in &presentation.images {
         let playlist = PlaylistName::Images { images: images.name };
-        names.insert(ResourceName::Playlist { preset: preset.name, playlist }.to_string());
+        names.insert(ResourceName::Playlist { preset: &preset.name, playlist }.to_string());
     }
     manifests
 }
@@ -108,7 +108,7 @@ fn list_preset(asset: &LoadedAsset, preset: Preset, names: &mut BTreeSet<String>
 fn list_track(
     track: &PresentedTrack<'_>,
     muxed_with: Option<&PresentedTrack<'_>>,
-    preset: Preset,
+    preset: &Preset,
     names: &mut BTreeSet<String>,
 ) {
     let hls_packaging = preset.format.packaging(track);

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use packager::fmp4::{init_segment, wvtt_segment};
-use packager::hls::SegmentFormat;
 use packager::image::write_thumbnails;
 use packager::text::{CueTrack, MPEGTS_ORIGIN_FMP4, MPEGTS_ORIGIN_TS, write_segment, write_whole};
 use packager::uri::{MediaFile, Packaging, ResourceName, SegmentDir};
@@ -16,7 +15,7 @@ use crate::ingest::RETIRED_DAYS;
 use crate::library::Library;
 use crate::loaded::{LoadedAsset, LoadedTrack, TrackContent};
 use crate::manifest::{self, DASH_TYPE, HLS_TYPE};
-use crate::preset::{PROTECTED_PRESETS, Preset};
+use crate::preset::{PROTECTED_PRESETS, Preset, ts_refusal};
 use crate::query::ManifestQuery;
 use crate::segment_source::{FileSource, Fmp4IFrame, Fmp4Segment, SingleFileSource};
 use crate::ts_source::{TsSegment, ts_iframe};
@@ -45,16 +44,16 @@ pub async fn entity(
     let asset = library.asset(id).await?;
     match name {
         ResourceName::Multivariant { preset } => {
-            let (preset, query) = (find_preset(preset)?, ManifestQuery::parse(query)?);
-            Ok(text(id, HLS_TYPE, manifest::multivariant(&asset, preset, &query)?))
+            let (preset, query) = (find_preset(library, preset)?, ManifestQuery::parse(query)?);
+            Ok(text(id, HLS_TYPE, manifest::multivariant(&asset, &preset, &query)?))
         }
         ResourceName::Mpd { preset } => {
-            let (preset, query) = (find_preset(preset)?, ManifestQuery::parse(query)?);
-            Ok(text(id, DASH_TYPE, manifest::mpd(&asset, preset, &query)?))
+            let (preset, query) = (find_preset(library, preset)?, ManifestQuery::parse(query)?);
+            Ok(text(id, DASH_TYPE, manifest::mpd(&asset, &preset, &query)?))
         }
         ResourceName::Playlist { preset, playlist } => {
-            let (preset, query) = (find_preset(preset)?, ManifestQuery::parse(query)?);
-            Ok(text(id, HLS_TYPE, manifest::playlist(&asset, preset, playlist, &query)?))
+            let (preset, query) = (find_preset(library, preset)?, ManifestQuery::parse(query)?);
+            Ok(text(id, HLS_TYPE, manifest::playlist(&asset, &preset, playlist, &query)?))
         }
         ResourceName::Media { dir, file } => {
             let asset = at_revision(library, asset, &dir, now_ms).await?;
@@ -74,11 +73,12 @@ fn missing(what: &str) -> OriginError {
     OriginError::NotFound { reason: format!("the title has no such {what}") }
 }
 
-fn find_preset(name: &str) -> Result<Preset, OriginError> {
+fn find_preset(library: &Library, name: &str) -> Result<Preset, OriginError> {
     if PROTECTED_PRESETS.contains(&name) {
         return Err(OriginError::NotBuilt { what: format!("preset `{name}`") });
     }
-    Preset::find(name)
+    library
+        .preset(name)
         .ok_or_else(|| OriginError::NotFound { reason: format!("there is no preset `{name}`") })
 }
 
@@ -253,10 +253,8 @@ async fn ts_source(
     audio: Option<&Arc<LoadedTrack>>,
     file: MediaFile<'_>,
 ) -> Result<(&'static str, Box<dyn Source>), OriginError> {
-    let preset = Preset::find("ts").ok_or_else(|| missing("preset"))?;
-    debug_assert_eq!(preset.format, SegmentFormat::MpegTs);
     for track in std::iter::once(track).chain(audio) {
-        if let Some(reason) = preset.refusal(&track.index.info, track.index.facts.fits_ts) {
+        if let Some(reason) = ts_refusal(&track.index.info, track.index.facts.fits_ts) {
             return Err(OriginError::NotFound { reason });
         }
     }

@@ -13,6 +13,7 @@ mod fourcc;
 pub mod hls;
 pub mod image;
 pub mod index;
+pub mod language;
 pub mod plan;
 pub mod presentation;
 pub mod text;

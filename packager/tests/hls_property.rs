@@ -110,7 +110,7 @@ proptest! {
             .map(|segment| {
                 let seconds = timescale(index.timescale().get()).ticks(index.segment_duration(segment));
                 let entry = &index.segments[segment];
-                let bytes = entry.media_bytes + 132 + 16 * u64::from(entry.sample_count);
+                let bytes = packager::fmp4::SegmentShape::from(entry).segment_bytes();
                 bytes as f64 * 8.0 / seconds.as_seconds()
             })
             .collect();

@@ -13,9 +13,11 @@ use std::sync::{Arc, Mutex};
 
 use anyhow::{Context, bail};
 use origin::Library;
+use origin::preset::{Addressing, Preset};
+use packager::hls::SegmentFormat;
 use platform::DataDir;
-use platform::config::{Config, Loaded, Sources};
 use platform::DataDirError;
+use platform::config::{Config, Loaded, Packaging, Protection, Sources};
 use platform::objects::ObjectStore;
 use serde_json::Value;
 
@@ -38,7 +40,33 @@ pub fn load_config(
 /// Opens the library of a data directory that this process owns.
 pub fn open_library(config: &Config, data: &DataDir) -> anyhow::Result<Library> {
     let store = ObjectStore::from_config(config, &data.objects())?;
-    Ok(Library::new(store, config.cache.index_bytes.get()))
+    let library = Library::new(store, config.cache.index_bytes.get());
+    library.set_presets(configured_presets(config)?);
+    Ok(library)
+}
+
+/// The presets that configuration adds.
+///
+/// # Errors
+/// Protected ones, which come with content protection.
+pub fn configured_presets(config: &Config) -> anyhow::Result<Vec<Preset>> {
+    let preset = |configured: &platform::config::Preset| {
+        if configured.protection != Protection::None {
+            bail!("preset `{}`: protection is not built yet; set it to \"none\"", configured.name);
+        }
+        Ok(Preset {
+            name: configured.name.clone().into(),
+            format: match configured.packaging {
+                Packaging::Cmaf => SegmentFormat::Fmp4,
+                Packaging::Ts => SegmentFormat::MpegTs,
+            },
+            addressing: match configured.addressing {
+                platform::config::Addressing::Segments => Addressing::Segments,
+                platform::config::Addressing::SingleFile => Addressing::SingleFile,
+            },
+        })
+    };
+    config.preset.iter().map(preset).collect()
 }
 
 /// Does `work` on the configured data directory: by itself, or through the server that owns it.

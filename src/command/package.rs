@@ -42,7 +42,7 @@ fn presets(names: &[String]) -> anyhow::Result<Vec<Preset>> {
                 bail!("preset `{name}` is not built yet: it comes with content protection")
             }
             None => {
-                let known: Vec<_> = PRESETS.iter().map(|preset| preset.name).collect();
+                let known = PRESETS.map(|preset| preset.name);
                 bail!("there is no preset `{name}`; known are {}", known.join(", "))
             }
         })

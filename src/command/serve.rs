@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
-use super::{load_config, open_library};
+use super::{configured_presets, load_config, open_library};
 use crate::admin::AdminService;
 use crate::cli::{ConfigArgs, Role, Serve};
 use crate::media::{MediaService, Readiness, route_of};
@@ -46,6 +46,7 @@ async fn serve_until_told(
     let library = open_library(&loaded.config, data)?;
     let readiness = Readiness::default();
     let (limits_sender, limits) = watch::channel(HttpLimits::from(&loaded.config.limits));
+    let presets = library.clone();
     let wiring = Wiring { library, readiness: readiness.clone(), limits };
     let listeners = wiring.listen(&loaded, data, arguments.open)?;
     readiness.set(true);
@@ -58,7 +59,7 @@ async fn serve_until_told(
     loop {
         match signals.next().await {
             Told::Reload => {
-                current = reload(&arguments.config, current, log, &limits_sender);
+                current = reload(&arguments.config, current, log, &limits_sender, &presets);
             }
             Told::Stop(name) => {
                 tracing::info!(signal = name, "stopping");
@@ -164,6 +165,7 @@ fn reload(
     current: Config,
     log: &LogHandle,
     limits: &watch::Sender<HttpLimits>,
+    library: &Library,
 ) -> Config {
     let new = match load_config(arguments, Vec::new()) {
         Ok(loaded) => loaded.config,
@@ -177,6 +179,10 @@ fn reload(
         tracing::error!(%error, "the log level was not changed");
     }
     limits.send_replace(HttpLimits::from(&new.limits));
+    match configured_presets(&new) {
+        Ok(presets) => library.set_presets(presets),
+        Err(error) => tracing::error!(%error, "the presets were not changed"),
+    }
     tracing::info!(changed = ?changes.at_run_time, "configuration reloaded");
     if !changes.at_restart.is_empty() {
         tracing::warn!(keys = ?changes.at_restart, "these keys change at the next start");

@@ -119,17 +119,20 @@ pub fn scan(
 /// Takes the sample table out of `track` and makes what its samples go into.
 fn sink(track: &mut ChosenTrack, prepared: &Prepared) -> Result<TrackSink, OriginError> {
     let table = std::mem::take(&mut track.track.table);
+    let time_origin = prepared.time_origins.get(track.source).copied().flatten();
     let info = &track.track.info;
     if becomes_cues(track) {
         let entry = info.sample_entries.first().map_or(&[][..], Vec::as_slice);
         let reader = SampleTextReader::new(info.source_track_id, info.timescale, entry)?;
         return Ok(TrackSink::Cues(CueSink::new(reader, table)));
     }
-    let events = std::mem::take(&mut track.track.events)
-        .into_iter()
-        .map(|event| TrackEvent { before_sample: event.first_sample as usize, bytes: event.bytes });
-    let builder =
-        IndexBuilder::new(&track.name, info.clone(), table, events.collect(), &prepared.cut_list)?;
+    let events = track.track.events.iter().filter_map(|event| {
+        let before_sample = event.first_sample as usize;
+        let (kind, bytes) = (event.kind, &event.bytes);
+        TrackEvent::rebased(kind, bytes, before_sample, &table, info.timescale, time_origin)
+    });
+    let events: Vec<_> = events.collect();
+    let builder = IndexBuilder::new(&track.name, info.clone(), table, events, &prepared.cut_list)?;
     Ok(TrackSink::Index(Box::new(builder)))
 }
 

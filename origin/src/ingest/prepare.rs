@@ -8,11 +8,10 @@ use std::path::{Path, PathBuf};
 
 use packager::demux::Movie;
 use packager::image::{PICTURE_PREFIX_BYTES_MAX, ThumbnailGrid, parse_thumbnails, probe_picture};
+use packager::language::display_name;
 use packager::plan::{CutList, SyncTimes, plan_cuts};
 use packager::presentation::{Accessibility, TrackRole};
-use packager::text::{
-    CueTrack, MPEGTS_ORIGIN_TS, display_name, parse_side_file_name, parse_text_file,
-};
+use packager::text::{CueTrack, MPEGTS_ORIGIN_TS, parse_side_file_name, parse_text_file};
 use packager::track::{MediaParams, TextCodec, TrackKind};
 use packager::{MediaTime, PackageError, Timescale};
 
@@ -35,6 +34,8 @@ pub struct Prepared {
     pub poster: Option<PathBuf>,
     pub cut_list: CutList,
     pub duration: MediaTime,
+    /// What was subtracted from the times of each movie to reach the title's timeline.
+    pub time_origins: Vec<Option<MediaTime>>,
     pub left_out: Vec<LeftOut>,
     /// What an editor should know though it stops nothing.
     pub warnings: Vec<String>,
@@ -70,6 +71,8 @@ pub fn prepare(files: &[PathBuf], target: MediaTime) -> Result<Prepared, OriginE
     let mut left_out = Vec::new();
     let mut warnings = Vec::new();
     let movies = read_movies(&inputs.movies)?;
+    let earliest = movies.iter().filter_map(|movie| movie.time_origin).min();
+    let time_origins = movies.iter().map(|movie| movie.time_origin.and(earliest)).collect();
     for (source, movie) in movies.into_iter().enumerate() {
         for skipped in movie.skipped {
             let (track_id, reason) = (skipped.track_id, skipped.reason);
@@ -111,6 +114,7 @@ pub fn prepare(files: &[PathBuf], target: MediaTime) -> Result<Prepared, OriginE
         poster: inputs.poster,
         cut_list,
         duration,
+        time_origins,
         left_out,
         warnings,
     })

@@ -48,7 +48,7 @@ pub struct TrackReport {
 /// Which tracks a preset leaves out.
 #[derive(Clone, Debug, Serialize)]
 pub struct PresetReport {
-    pub preset: &'static str,
+    pub preset: String,
     pub playable: bool,
     pub left_out: Vec<String>,
 }

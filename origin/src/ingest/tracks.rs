@@ -1,8 +1,8 @@
 //! Which tracks of the sources a title gets, and what they are called.
 
 use packager::demux::SourceTrack;
+use packager::language::display_name;
 use packager::presentation::{Accessibility, TrackRole};
-use packager::text::display_name;
 use packager::track::{MediaParams, TrackInfo, TrackKind};
 
 /// Names of handlers that encoders put in by themselves: they say nothing to a viewer.

@@ -6,6 +6,7 @@
 
 use std::ops::Range;
 
+use super::event::TrackEvent;
 use super::sidecar::{BlockPlace, MediaIdentity, append_block, write_sidecar};
 use super::track_index::{IFrameEntry, SegmentEntry, SegmentSamples, TrackFacts, TrackIndex};
 use crate::PackageError;
@@ -16,15 +17,6 @@ use crate::ts::{TrackSizer, reorder_ticks};
 
 /// Trick play shows at most one picture for each of so many milliseconds of content.
 const IFRAME_SPACING_MS: u64 = 1_000;
-
-/// A box of a fragmented source that goes out again in front of a segment.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct TrackEvent {
-    /// Index of the sample in front of which it stood.
-    pub before_sample: usize,
-    /// The box with its header.
-    pub bytes: Vec<u8>,
-}
 
 /// Turns a track's samples into its index.
 pub struct IndexBuilder {

@@ -2,11 +2,13 @@
 
 mod block;
 mod builder;
+mod event;
 mod sidecar;
 mod track_index;
 mod wire;
 
-pub use builder::{IndexBuilder, TrackEvent};
+pub use builder::IndexBuilder;
+pub use event::TrackEvent;
 pub use sidecar::{
     BlockPlace, HEADER_BYTES, MediaIdentity, Sidecar, SidecarHeader, segment_samples,
 };

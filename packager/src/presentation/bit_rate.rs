@@ -5,7 +5,7 @@
 //! count by itself. DASH states the same figure as `@bandwidth`, with the longest segment as
 //! `@minBufferTime`.
 
-use super::packaged_size::{iframe_bytes, segment_bytes};
+use super::packaged_size::{iframe_bytes, multiplex_bytes, segment_bytes};
 use super::{Presentation, PresentedTrack};
 use crate::Timescale;
 use crate::uri::Packaging;
@@ -30,11 +30,12 @@ pub(crate) struct Piece {
 impl BitRate {
     /// Rates of the segments presented of `track` by itself.
     pub fn of_track(track: &PresentedTrack<'_>, packaging: Packaging) -> Self {
+        let kind = track.index.info.kind();
         let pieces: Vec<_> = durations(track)
             .zip(track.entries())
-            .map(|(duration_ticks, entry)| {
-                let bytes = segment_bytes(packaging, std::slice::from_ref(entry));
-                Piece { duration_ticks, bytes }
+            .map(|(duration_ticks, entry)| Piece {
+                duration_ticks,
+                bytes: segment_bytes(packaging, kind, entry),
             })
             .collect();
         Self::of_pieces(&pieces, track.index.timescale())
@@ -45,9 +46,8 @@ impl BitRate {
         let pieces: Vec<_> = durations(video)
             .zip(video.segments.clone())
             .map(|(duration_ticks, index)| {
-                let entry = |track: &PresentedTrack<'_>| track.index.segments.get(index).copied();
-                let both = [video, audio].map(|track| entry(track).unwrap_or_default());
-                Piece { duration_ticks, bytes: segment_bytes(Packaging::MpegTs, &both) }
+                let [video, audio] = [video, audio].map(|track| track.index.segments.get(index));
+                Piece { duration_ticks, bytes: multiplex_bytes(video, audio) }
             })
             .collect();
         Self::of_pieces(&pieces, video.index.timescale())

@@ -10,13 +10,13 @@
 mod boxes;
 mod cue;
 mod encoding;
-mod language;
 pub mod limits;
 mod lines;
 mod markup;
 mod parsed;
 mod sample;
 mod segment;
+mod side_file;
 mod srt;
 mod store;
 mod timestamp;
@@ -25,13 +25,10 @@ mod webvtt;
 mod wvtt;
 
 pub use cue::{Cue, CueTrack};
-pub use language::{
-    SideFile, canonical_tag, display_name, from_iso639_2, parse_side_file_name, to_iso639_2,
-    to_iso639_2b,
-};
 pub use parsed::{ParsedText, Skipped};
 pub use sample::{SampleTextReader, TextSample};
 pub use segment::{MPEGTS_ORIGIN_FMP4, MPEGTS_ORIGIN_TS, write_segment, write_whole};
+pub use side_file::{SideFile, parse_side_file_name};
 pub use srt::parse_srt;
 pub use store::{parse_text_file, read_stored, write_stored};
 pub(crate) use webvtt::{parse_cues_with_lines, write_cue};

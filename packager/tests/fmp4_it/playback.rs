@@ -136,6 +136,7 @@ fn an_iframe_stands_alone() {
             size_bytes: sample.size_bytes,
             offset_bytes: sample.offset_bytes,
             time: sample.presentation_time(),
+            ..IFrameEntry::default()
         })
         .collect();
     assert_eq!(frames.len(), 5);

@@ -113,6 +113,7 @@ pub fn with_iframes(mut index: TrackIndex, size_bytes: u32) -> TrackIndex {
             size_bytes,
             offset_bytes: 0,
             time: entry.decode_time,
+            ..IFrameEntry::default()
         })
         .collect();
     index

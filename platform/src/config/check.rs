@@ -1,11 +1,21 @@
 //! What the values must satisfy beyond their types.
 
-use super::model::{Config, Packaging, Preset, Protection};
+use super::model::{Addressing, Config, Packaging, Preset, Protection};
 use super::value::Listen;
 
-/// Names of presets that are built in.
-pub(super) const BUILT_IN_PRESETS: [&str; 6] =
-    ["cmaf", "ts", "cenc", "cbcs", "ts-aes128", "ts-sample-aes"];
+/// Names of presets that are built in, and of directories that lie beside those of presets.
+pub(super) const BUILT_IN_PRESETS: [&str; 10] = [
+    "cmaf",
+    "cmaf-single",
+    "fmp4",
+    "mpegts",
+    "ts",
+    "cenc",
+    "cbcs",
+    "ts-aes128",
+    "ts-sample-aes",
+    "webvtt",
+];
 
 /// Longest name of a preset, in bytes.
 const PRESET_NAME_BYTES_MAX: usize = 32;
@@ -134,6 +144,10 @@ fn check_presets(presets: &[Preset], fail: &mut impl FnMut(&str, String, &str)) 
         if is_built_in || presets[..index].iter().any(|other| other.name == *name) {
             let cause = format!("`{name}` exists already");
             fail(&format!("preset[{index}].name"), cause, "choose another name");
+        }
+        if preset.addressing == Addressing::SingleFile && preset.packaging == Packaging::Ts {
+            let cause = "MPEG-TS has no single-file form".to_owned();
+            fail(&format!("preset[{index}].addressing"), cause, "write \"segments\"");
         }
         let fits = match preset.protection {
             Protection::None => true,

@@ -28,8 +28,8 @@ use serde_json::{Map, Value};
 
 pub use error::{ConfigError, Problem};
 pub use model::{
-    Cache, Config, Data, Limits, Log, LogFormat, Media, Net, Objects, Ops, Packager, Packaging,
-    Preset, Protection, S3,
+    Addressing, Cache, Config, Data, Limits, Log, LogFormat, Media, Net, Objects, Ops, Packager,
+    Packaging, Preset, Protection, S3,
 };
 pub use reload::Changes;
 pub use secret::Secret;

@@ -143,6 +143,8 @@ pub struct Preset {
     pub name: String,
     pub packaging: Packaging,
     #[serde(default)]
+    pub addressing: Addressing,
+    #[serde(default)]
     pub protection: Protection,
 }
 
@@ -151,6 +153,17 @@ pub struct Preset {
 pub enum Packaging {
     Cmaf,
     Ts,
+}
+
+/// How a preset's segments are found.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Addressing {
+    /// A file a segment.
+    #[default]
+    Segments,
+    /// Byte ranges of one file a track; cmaf only.
+    SingleFile,
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
@@ -247,6 +260,7 @@ impl Config {
         example.preset = vec![Preset {
             name: "example".to_owned(),
             packaging: Packaging::Cmaf,
+            addressing: Addressing::Segments,
             protection: Protection::None,
         }];
         example

@@ -1,6 +1,6 @@
 //! What the name of a side file says about it: `movie.pt-BR.forced.srt`.
 
-use super::{canonical_tag, find, from_iso639_2, from_name};
+use crate::language::{canonical_tag, find, from_iso639_2, from_name};
 
 /// A side file by its name.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -83,3 +83,6 @@ const OTHER_LANGUAGES: [&str; 16] = [
     "ast", "ceb", "ckb", "cmn", "fil", "gsw", "haw", "hmn", "hsb", "jam", "mul", "nds", "sco",
     "scn", "und", "yue",
 ];
+
+#[cfg(test)]
+mod tests;

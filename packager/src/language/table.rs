@@ -5,15 +5,15 @@
 
 /// One language with a two-letter code.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Language {
+pub(crate) struct Language {
     /// ISO 639-1, which BCP 47 uses where it exists (RFC 5646 2.2.1).
-    pub(super) alpha2: &'static str,
+    pub(crate) alpha2: &'static str,
     /// ISO 639-2/T, which MP4 uses.
-    pub(super) terminological: &'static str,
+    pub(crate) terminological: &'static str,
     /// ISO 639-2/B where it differs, else empty. Side files and Matroska use it.
-    pub(super) bibliographic: &'static str,
-    pub(super) english: &'static str,
-    pub(super) autonym: &'static str,
+    pub(crate) bibliographic: &'static str,
+    pub(crate) english: &'static str,
+    pub(crate) autonym: &'static str,
 }
 
 type Row = (&'static str, &'static str, &'static str, &'static str, &'static str);

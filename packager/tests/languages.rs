@@ -4,7 +4,7 @@
 // Tests bring the files that the crate itself never touches.
 #![allow(clippy::disallowed_methods)]
 
-use packager::text::{canonical_tag, from_iso639_2, to_iso639_2, to_iso639_2b};
+use packager::language::{canonical_tag, from_iso639_2, to_iso639_2, to_iso639_2b};
 
 #[test]
 fn codes_are_those_of_iso_639() {

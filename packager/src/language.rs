@@ -1,10 +1,8 @@
 //! Language tags: BCP 47 (RFC 5646) from and to the codes of containers, from file names, and as
 //! names for a menu.
 
-mod side_file;
 mod table;
 
-pub use side_file::{SideFile, parse_side_file_name};
 use table::{LANGUAGES, Language, TAG_NAMES, WITHDRAWN};
 
 /// Longest tag that is read. RFC 5646 4.4.1 asks for 35.
@@ -100,7 +98,7 @@ pub fn display_name(tag: &str) -> String {
 }
 
 /// Code of a language that goes by its English name or its autonym, whatever the case.
-pub(super) fn from_name(name: &str) -> Option<&'static str> {
+pub(crate) fn from_name(name: &str) -> Option<&'static str> {
     let name = name.to_lowercase();
     let is_named = |language: &&Language| {
         language.english.to_lowercase() == name || language.autonym.to_lowercase() == name
@@ -109,7 +107,7 @@ pub(super) fn from_name(name: &str) -> Option<&'static str> {
 }
 
 /// A language of the table by its two-letter code.
-fn find(alpha2: &str) -> Option<&'static Language> {
+pub(crate) fn find(alpha2: &str) -> Option<&'static Language> {
     let index = LANGUAGES.binary_search_by(|language| language.alpha2.cmp(alpha2)).ok()?;
     LANGUAGES.get(index)
 }
