@@ -18,7 +18,7 @@ TEST_PACKAGES := $(SAMPLE_PACKAGES) python3-venv chromium fonts-dejavu-core libx
 BENCH_PACKAGES := nginx-light ffmpeg curl
 SOAK_PACKAGES := clang
 
-.PHONY: help run test soak bench lint fmt build web clean
+.PHONY: help run test soak bench lint fmt build web rust clean
 
 help: ## Show what can be made
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
@@ -28,9 +28,11 @@ run: build ## Start the server with a sample title and print the address that pl
 	@scripts/sample-title.sh $(SAMPLE_DIR)
 	@scripts/run.sh $(TARGET_DIR)/release/streamverse $(DATA) $(SAMPLE_DIR)
 
-build: web ## Build the release binary
-	@scripts/need-rust.sh
+build: rust web ## Build the release binary
 	cargo build --release --locked
+
+rust:
+	@scripts/need-rust.sh
 
 web: web/dist/index.json ## Bundle the player page
 
@@ -38,13 +40,11 @@ web/dist/index.json: $(shell find web -path web/node_modules -prune -o -path web
 	@scripts/need.sh "the player page" $(BUILD_PACKAGES)
 	cd web && npm ci --no-audit --no-fund --loglevel=error && node build.mjs
 
-test: web ## Run every test at CI size
-	@scripts/need-rust.sh
+test: rust web ## Run every test at CI size
 	@scripts/need.sh "make test" $(BUILD_PACKAGES) $(TEST_PACKAGES)
 	scripts/test.sh $(MEDIA_DIR) $(PYTHON_DIR)
 
-soak: web ## Run every test at full counts, with long fuzzing
-	@scripts/need-rust.sh
+soak: rust web ## Run every test at full counts, with long fuzzing
 	@scripts/need.sh "make soak" $(BUILD_PACKAGES) $(TEST_PACKAGES) $(SOAK_PACKAGES)
 	PROPTEST_CASES=20000 STREAMVERSE_SOAK=1 scripts/test.sh $(MEDIA_DIR) $(PYTHON_DIR)
 	scripts/fuzz.sh 600
@@ -54,8 +54,7 @@ bench: build ## Run every benchmark beside its peer and print one table of ratio
 	cargo build --release --locked -p bench
 	scripts/bench.sh $(TARGET_DIR)
 
-lint: ## What CI checks of style
-	@scripts/need-rust.sh
+lint: rust ## What CI checks of style
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	scripts/tidy.sh

