@@ -4,8 +4,8 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use platform::DataDir;
-use platform::config::{Config, Listen};
 use platform::DataDirError;
+use platform::config::{Config, Listen};
 use platform::http::Listener;
 use serde::Serialize;
 

@@ -14,8 +14,8 @@ use std::sync::{Arc, Mutex};
 use anyhow::{Context, bail};
 use origin::Library;
 use platform::DataDir;
-use platform::config::{Config, Loaded, Sources};
 use platform::DataDirError;
+use platform::config::{Config, Loaded, Sources};
 use platform::objects::ObjectStore;
 use serde_json::Value;
 

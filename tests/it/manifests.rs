@@ -236,7 +236,7 @@ impl<'a> Fetcher<'a> {
         let mut time = sidx.earliest_presentation_time;
         let mut pieces = Vec::new();
         for reference in &sidx.references {
-            let end = at + u64::from(reference.reference_size);
+            let end = at + u64::from(reference.referenced_size);
             let bytes = self.part(url, Some((at, end)));
             let duration = u64::from(reference.subsegment_duration);
             let timescale = u64::from(sidx.timescale);

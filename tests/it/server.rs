@@ -78,8 +78,19 @@ impl Server {
 
     #[track_caller]
     pub(crate) fn start_with(data: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
+        Self::run(data, &[&["--open"], arguments].concat(), variables)
+    }
+
+    /// Without `--open`.
+    #[track_caller]
+    pub(crate) fn start_closed(data: &Path) -> Self {
+        Self::run(data, &[], &[])
+    }
+
+    #[track_caller]
+    fn run(data: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut child = Command::new(BINARY)
-            .args(["serve", "--open", "--data", tools::text(data)])
+            .args(["serve", "--data", tools::text(data)])
             .args(arguments)
             .env("STREAMVERSE__MEDIA__HTTP", "127.0.0.1:0")
             .env("STREAMVERSE__OPS__HTTP", "127.0.0.1:0")
@@ -106,9 +117,8 @@ impl Server {
             panic!("no ready line, but {line:?}: {}", log.lock().expect("the log"));
         };
         let addresses: serde_json::Value = serde_json::from_str(json).expect("addresses are JSON");
-        let address = |name: &str| {
-            addresses[name].as_str().expect("it listens").parse().expect("an address")
-        };
+        let address =
+            |name: &str| addresses[name].as_str().expect("it listens").parse().expect("an address");
         Self { child, media: address("media_http"), ops: address("ops_http"), log }
     }
 

@@ -127,7 +127,9 @@ pub(crate) fn check_same_media(expected: &[Rendition], found: &[Rendition]) {
         assert!(same || is_text || rendition.is_iframes, "{} has other segments", rendition.name);
     }
     let count = |list: &[Rendition]| {
-        list.iter().filter(|r| judge::is_media(r) && !r.codecs.starts_with("wvtt")).count()
+        let is_counted =
+            |r: &&Rendition| judge::is_media(r) && !r.is_iframes && !r.codecs.starts_with("wvtt");
+        list.iter().filter(is_counted).count()
     };
     assert_eq!(count(found), count(expected));
 }

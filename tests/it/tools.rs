@@ -140,8 +140,21 @@ fn packet(row: &Value, base: f64) -> Packet {
 #[track_caller]
 pub(crate) fn decode(file: &Path, stream: &str) -> Result<Vec<String>, String> {
     let arguments = [
-        "-v", "error", "-xerror", "-nostdin", "-threads", "1", "-i", text(file), "-map", stream,
-        "-fps_mode", "passthrough", "-f", "framemd5", "-",
+        "-v",
+        "error",
+        "-xerror",
+        "-nostdin",
+        "-threads",
+        "1",
+        "-i",
+        text(file),
+        "-map",
+        stream,
+        "-fps_mode",
+        "passthrough",
+        "-f",
+        "framemd5",
+        "-",
     ];
     let said = run_unchecked("ffmpeg", &arguments);
     if said.code != Some(0) || !said.err.is_empty() {
