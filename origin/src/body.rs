@@ -1,5 +1,6 @@
 //! Response bodies: nothing, one chunk, or a stream that produces as fast as the client takes.
 
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -22,7 +23,8 @@ pub struct MediaBody {
 
 enum BodySource {
     Whole(Chunk),
-    Stream(ChunkStream),
+    /// A stream, and the first of its chunks when [`MediaBody::begin`] took it.
+    Stream(Option<Chunk>, ChunkStream),
 }
 
 impl MediaBody {
@@ -37,12 +39,24 @@ impl MediaBody {
 
     /// A stream that will yield exactly `len_bytes`.
     pub fn stream(stream: ChunkStream, len_bytes: u64) -> Self {
-        Self { source: BodySource::Stream(stream), remaining_bytes: Some(len_bytes) }
+        Self { source: BodySource::Stream(None, stream), remaining_bytes: Some(len_bytes) }
+    }
+
+    /// Produces the first chunk of a stream, so that what is wrong with it can still be told by a
+    /// status. Afterwards an error can only break the transfer.
+    ///
+    /// # Errors
+    /// That of the stream.
+    pub async fn begin(&mut self) -> Result<(), OriginError> {
+        if let BodySource::Stream(first @ None, stream) = &mut self.source {
+            *first = poll_fn(|context| stream.as_mut().poll_next(context)).await.transpose()?;
+        }
+        Ok(())
     }
 
     /// A stream that ends when it ends.
     pub fn open_ended(stream: ChunkStream) -> Self {
-        Self { source: BodySource::Stream(stream), remaining_bytes: None }
+        Self { source: BodySource::Stream(None, stream), remaining_bytes: None }
     }
 }
 
@@ -57,7 +71,8 @@ impl Body for MediaBody {
         let chunk = match &mut self.source {
             BodySource::Whole(chunk) if chunk.has_remaining() => std::mem::take(chunk),
             BodySource::Whole(_) => return Poll::Ready(None),
-            BodySource::Stream(stream) => match stream.as_mut().poll_next(context) {
+            BodySource::Stream(first, _) if first.is_some() => first.take().unwrap_or_default(),
+            BodySource::Stream(_, stream) => match stream.as_mut().poll_next(context) {
                 Poll::Ready(Some(Ok(chunk))) => chunk,
                 Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(error))),
                 Poll::Ready(None) => return Poll::Ready(None),

@@ -51,8 +51,8 @@ impl OriginService {
     }
 
     async fn answer_get<B>(&self, request: &Request<B>) -> Response<MediaBody> {
-        match self.entity(request).await {
-            Ok(entity) => entity.respond(request.method(), request.headers()),
+        match self.begin_answer(request).await {
+            Ok(response) => response,
             Err(error) => {
                 let (status, _) = error.status();
                 if status.is_server_error() {
@@ -61,6 +61,24 @@ impl OriginService {
                 problem(&error)
             }
         }
+    }
+
+    /// The answer, its first bytes at hand: what can't be read is told by a status.
+    async fn begin_answer<B>(
+        &self,
+        request: &Request<B>,
+    ) -> Result<Response<MediaBody>, OriginError> {
+        let entity = self.entity(request).await?;
+        let asset = entity.asset.clone();
+        let mut response = entity.respond(request.method(), request.headers());
+        response.body_mut().begin().await.map_err(|error| match (error, asset) {
+            // Ingest accepted the title: what the packager refuses now was damaged since.
+            (OriginError::Package(error), Some(asset)) => {
+                OriginError::CorruptAsset { asset, reason: error.to_string() }
+            }
+            (error, _) => error,
+        })?;
+        Ok(response)
     }
 
     async fn entity<B>(&self, request: &Request<B>) -> Result<Entity, OriginError> {

@@ -68,9 +68,9 @@ fn foreign_files_are_refused() {
     }
     for (name, bytes, cause) in [
         ("empty.mp4", Vec::new(), "empty"),
-        ("random.mp4", random, "byte"),
-        ("text.mp4", b"It was a dark and stormy night.\n".repeat(100), "byte"),
-        ("zeros.mp4", vec![0; 65_536], "byte"),
+        ("random.mp4", random, "not an MP4"),
+        ("text.mp4", b"It was a dark and stormy night.\n".repeat(100), "not an MP4"),
+        ("zeros.mp4", vec![0; 65_536], "not an MP4"),
     ] {
         let file = folder.join(name);
         tools::write(&file, &bytes);
@@ -156,7 +156,8 @@ fn lying_boxes_are_named() {
         Box::new(move |bytes| put(bytes, offset, value))
     };
     let cases: Vec<(&str, Change)> = vec![
-        ("stsz", at(&table(b"stsz"), 16, 0xffff_ffff)),
+        ("stsz", at(&table(b"stsz"), 16, 0x00ff_ffff)),
+        ("samples in a track", at(&table(b"stsz"), 16, 0xffff_ffff)),
         ("stts", at(&table(b"stts"), 12, 0xffff_ffff)),
         ("ctts", at(&table(b"ctts"), 12, 0x7fff_ffff)),
         ("stsc", at(&table(b"stsc"), 12, 0x1000_0000)),

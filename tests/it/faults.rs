@@ -63,17 +63,11 @@ fn check_changed_source(name: &str, change: impl FnOnce(&Path)) {
     let segments: Vec<_> =
         before.iter().filter(|(url, _)| url.ends_with(".m4s") || url.ends_with(".ts")).collect();
     assert!(segments.len() > 4);
-    for (url, _) in &segments {
-        let answer = client.get_with(url, &[]);
-        assert_eq!(answer.status, 503, "{url}");
-        let problem = answer.json();
-        assert_eq!(problem["code"], "source_changed", "{problem}");
-        assert!(problem["detail"].as_str().is_some_and(|why| why.contains("changed")), "{problem}");
-        assert_eq!(answer.header("cache-control"), "no-store");
-    }
-    let mut fetcher = Fetcher::new(&mut client);
-    assert!(!fetcher.hls("two", "cmaf").is_empty());
+    check_refused(&server, segments.iter().map(|(url, _)| *url));
     assert!(server.is_alive());
+    server.kill();
+    // It is noticed by a server that never saw the right one, too.
+    check_refused(&Server::start(&data), segments.iter().map(|(url, _)| *url));
 }
 
 #[test]
@@ -94,13 +88,41 @@ fn a_modified_source_is_noticed() {
     });
 }
 
+/// Another file under the name of the source: an open one goes on with the old bytes, which are
+/// still the right ones; after that nothing is served of the other.
 #[test]
 fn a_replaced_source_is_noticed() {
-    check_changed_source("source-replaced", |source| {
-        let other = std::fs::read(&media::title("sixty").paths()[0]).expect("it is there");
-        std::fs::remove_file(source).expect("it can be removed");
-        tools::write(source, &other);
-    });
+    let (data, server) = two_titles("source-replaced");
+    let mut client = server.client();
+    let mut fetcher = Fetcher::new(&mut client);
+    fetcher.hls("one", "cmaf");
+    let before = fetcher.bodies;
+    let source = file_of(&data, "one", "source");
+    let other = std::fs::read(&media::title("sixty").paths()[0]).expect("it is there");
+    std::fs::remove_file(&source).expect("it can be removed");
+    tools::write(&source, &other);
+    for (url, body) in &before {
+        let answer = client.get_with(url, &[]);
+        assert!(answer.status == 503 || (answer.status == 200 && answer.body == *body), "{url}");
+    }
+    server.kill();
+    let server = Server::start(&data);
+    check_refused(&server, before.keys());
+}
+
+/// Everything of title `one` is answered with 503 and the cause, and title `two` is whole.
+#[track_caller]
+fn check_refused<'a>(server: &Server, urls: impl Iterator<Item = &'a String>) {
+    let mut client = server.client();
+    for url in urls {
+        let answer = client.get_with(url, &[]);
+        assert_eq!(answer.status, 503, "{url}");
+        let problem = answer.json();
+        assert_eq!(problem["code"], "source_changed", "{problem}");
+        assert!(problem["detail"].as_str().is_some_and(|why| why.contains("changed")), "{problem}");
+        assert_eq!(answer.header("cache-control"), "no-store");
+    }
+    assert!(!Fetcher::new(&mut client).hls("two", "cmaf").is_empty());
 }
 
 #[test]
@@ -152,19 +174,26 @@ fn a_damaged_index_is_noticed() {
         tools::write(&index, &bytes);
         let server = Server::start(&data);
         let mut client = server.client();
-        let mut statuses = Vec::new();
+        let mut noticed = 0;
         let master = client.get_with("/vod/one/cmaf/v1.m3u8", &[]);
-        statuses.push(master.status);
+        let mut answers = vec![master.clone()];
         if master.status == 200 {
             for line in master.text().lines().filter(|line| line.ends_with("m4s")) {
-                let answer =
-                    client.get_with(&crate::manifests::resolve("/vod/one/cmaf/", line), &[]);
-                statuses.push(if answer.is_cut { 0 } else { answer.status });
+                let url = crate::manifests::resolve("/vod/one/cmaf/", line);
+                answers.push(client.get_with(&url, &[]));
             }
         }
-        let is_noticed = statuses.iter().any(|&status| status == 0 || status >= 500);
+        for answer in answers {
+            assert!(!answer.is_cut, "byte {at}");
+            if answer.status != 200 {
+                assert_eq!(answer.status, 500, "byte {at}");
+                assert_eq!(answer.json()["code"], "damaged_title", "byte {at}");
+                noticed += 1;
+            }
+        }
         let verified = streamverse(&["assets", "verify", "one", "--data", tools::text(&data)]);
-        assert!(is_noticed || !verified.status.success(), "byte {at}: {statuses:?}");
+        assert!(!verified.status.success(), "byte {at}");
+        assert!(noticed > 0, "byte {at}");
         Fetcher::new(&mut client).hls("two", "cmaf");
     }
 }

@@ -43,15 +43,17 @@ fn check(id: &str) {
             // matched from the end, where neither drops any.
             assert!(ours.packets.len() <= theirs.packets.len(), "{id} {kind}");
             assert!(theirs.packets.len() - ours.packets.len() <= 1, "{id} {kind}");
-            let first = times.iter().copied().fold(f64::INFINITY, f64::min);
             let matched = &theirs.packets[theirs.packets.len() - ours.packets.len()..];
-            let earliest = matched.iter().map(|p| p.pts).fold(f64::INFINITY, f64::min);
+            let last = ours.packets.len() - 1;
             for (at, ((mine, time), other)) in
                 ours.packets.iter().zip(&times).zip(matched).enumerate()
             {
                 assert_eq!(mine.payload_md5, other.payload_md5, "{id} {kind} sample {at}");
-                let apart = (time - first) - (other.pts - earliest);
-                assert!(apart.abs() < SAME_SECONDS, "{id} {kind} sample {at}: {apart} s apart");
+                let apart = (time - times[last]) - (other.pts - matched[last].pts);
+                // A frame of sound that begins before the title is shortened by us.
+                let is_shortened = kind == "audio" && at == 0 && (0.0..0.03).contains(&apart);
+                let is_same = apart.abs() < SAME_SECONDS || is_shortened;
+                assert!(is_same, "{id} {kind} sample {at}: {apart} s apart");
             }
         }
     }
