@@ -63,13 +63,22 @@ impl OriginService {
         }
     }
 
+    /// The answer, its first bytes at hand: what can't be read is told by a status.
     async fn begin_answer<B>(
         &self,
         request: &Request<B>,
     ) -> Result<Response<MediaBody>, OriginError> {
         let entity = self.entity(request).await?;
+        let asset = entity.asset.clone();
         let (parts, body) = entity.respond(request.method(), request.headers()).into_parts();
-        Ok(Response::from_parts(parts, body.begun().await?))
+        let body = body.begun().await.map_err(|error| match (error, asset) {
+            // Ingest accepted the title: what the packager refuses now was damaged since.
+            (OriginError::Package(error), Some(asset)) => {
+                OriginError::CorruptAsset { asset, reason: error.to_string() }
+            }
+            (error, _) => error,
+        })?;
+        Ok(Response::from_parts(parts, body))
     }
 
     async fn entity<B>(&self, request: &Request<B>) -> Result<Entity, OriginError> {

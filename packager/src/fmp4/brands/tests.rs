@@ -10,8 +10,6 @@ const EMPTY: TrackFacts = TrackFacts {
     open_gop: false,
     cea608_channels: 0,
     cea708_services: 0,
-    reorder_ticks: 0,
-    fits_ts: false,
     average_bitrate: 0,
     peak_bitrate: 0,
     reorder_ticks: 0,

@@ -1,0 +1,28 @@
+//! The whole binary on loopback, judged by tools that we did not write.
+//!
+//! Each test starts the real program on a free port with a data directory of its own, ingests
+//! titles through the command line and fetches over HTTP. FFmpeg decodes, `ffprobe` lists packets,
+//! `m3u8-rs` and `dash-mpd-core` read manifests, `mp4-atom` reads boxes, Shaka Packager packages
+//! the same input.
+//!
+//! - `STREAMVERSE_TEST_MEDIA`: titles made by `scripts/test-media.sh`; made when it is absent.
+//! - `STREAMVERSE_MEDIA`: a folder of real files; without it those tests have nothing to read.
+//! - `STREAMVERSE_SHAKA_PACKAGER`: the binary of Shaka Packager; without it nothing is compared.
+//! - `STREAMVERSE_DASH_XSD`: `DASH-MPD.xsd`; without it manifests are parsed but not validated.
+
+mod bad_input;
+mod boxes;
+mod client;
+mod faults;
+mod http;
+mod judge;
+mod manifests;
+mod media;
+mod ops;
+mod package_folder;
+mod real_files;
+mod same_bytes;
+mod server;
+mod shaka;
+mod titles;
+mod tools;

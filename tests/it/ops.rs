@@ -1,0 +1,85 @@
+//! What the operator looks at: health, metrics, configuration, logs.
+
+use crate::client::Client;
+use crate::same_bytes;
+use crate::server::{Server, streamverse_fails, streamverse_ok};
+use crate::tools;
+
+#[test]
+fn health_metrics_and_configuration() {
+    let data = tools::folder("ops").join("data");
+    same_bytes::ladder(&data);
+    let server = Server::start_with(
+        &data,
+        &[],
+        &[
+            ("STREAMVERSE__LOG__FORMAT", "json"),
+            ("STREAMVERSE__LOG__LEVEL", "debug"),
+            ("STREAMVERSE__OBJECTS__S3__SECRET_KEY", "very-secret"),
+            ("STREAMVERSE__OBJECTS__S3__ACCESS_KEY", "access"),
+        ],
+    );
+    let mut ops = Client::new(server.ops);
+    let mut media = server.client();
+    for path in ["/health", "/ready"] {
+        assert_eq!(ops.get(path).status, 200);
+        let answer = media.get(path);
+        assert_eq!(answer.header("cache-control"), "no-store");
+    }
+    let served = same_bytes::everything(&server, "ladder");
+    let bytes: usize = served.values().map(Vec::len).sum();
+    let metrics = ops.get("/metrics");
+    assert!(
+        metrics.header("content-type").starts_with("application/openmetrics-text"),
+        "{metrics:?}"
+    );
+    let text = metrics.text();
+    assert!(text.ends_with("# EOF\n"), "the exposition is complete");
+    let sum = |name: &str| -> f64 {
+        let lines = text.lines().filter(|line| line.starts_with(name));
+        lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+    };
+    let requests: Vec<&str> = text.lines().filter(|line| line.contains("requests_total")).collect();
+    assert!(!requests.is_empty(), "{text}");
+    assert!(sum("streamverse_http_requests_total") >= served.len() as f64, "{requests:?}");
+    assert!(text.contains("_bucket{"), "latency is a histogram");
+    assert!(bytes > 1_000_000);
+    let sent = text.lines().any(|line| {
+        line.contains("bytes")
+            && line
+                .rsplit(' ')
+                .next()
+                .and_then(|n| n.parse::<f64>().ok())
+                .is_some_and(|n| n >= 1_000_000.0)
+    });
+    assert!(sent, "bytes sent are counted: {text}");
+    assert!(text.contains("process_open_fds"), "{text}");
+
+    let config = ops.get("/config");
+    assert!(!config.text().contains("very-secret"), "secrets are redacted");
+    assert!(config.json().is_object());
+
+    let answer = media.get("/time");
+    assert!(answer.text().ends_with('Z'));
+    let id = answer.header("x-request-id").to_owned();
+    assert!(!id.is_empty());
+    assert!(ops.get_with("/nothing", &[]).status == 404);
+    for line in server.log().lines() {
+        serde_json::from_str::<serde_json::Value>(line)
+            .unwrap_or_else(|error| panic!("{error}: {line}"));
+    }
+}
+
+#[test]
+fn configuration_mistakes_are_named() {
+    let folder = tools::folder("config");
+    let file = folder.join("c.toml");
+    let file = tools::text(&file);
+    tools::write(file.as_ref(), b"[media]\nhtpp = \"127.0.0.1:0\"\n");
+    let message = streamverse_fails(&["config", "check", "--config", file]);
+    assert!(message.contains("htpp") && message.contains("http"), "{message}");
+    tools::write(file.as_ref(), b"[log]\nlevel = \"debug\"\n");
+    streamverse_ok(&["config", "check", "--config", file]);
+    let printed = streamverse_ok(&["config", "print", "--config", file]);
+    assert!(printed.contains("debug"), "{printed}");
+}

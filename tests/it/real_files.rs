@@ -1,0 +1,151 @@
+//! Real files from public test suites: what FFmpeg decodes is packaged and decodes, and the rest is
+//! refused with its cause. Runs where `STREAMVERSE_MEDIA` names the folder.
+
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use crate::judge::{self, Judged};
+use crate::manifests::{Fetcher, Form};
+use crate::media;
+use crate::server::{Server, streamverse};
+use crate::tools;
+
+/// Files that are refused although some tool reads them: a part of the message, and why.
+const REFUSED: [(&str, &str, &str); 0] = [];
+
+/// How a file fared; an error says what is wrong.
+enum Fared {
+    Packaged,
+    Refused(String),
+}
+
+#[track_caller]
+fn check_folder(name: &str) {
+    let Some(root) = media::real_folder() else { return };
+    let mut files: Vec<PathBuf> = std::fs::read_dir(root.join(name))
+        .expect("the folder is there")
+        .map(|entry| entry.expect("it can be listed").path())
+        .collect();
+    files.sort();
+    let folder = tools::folder(&format!("real-{name}"));
+    let queue = Mutex::new(files.iter().enumerate());
+    let faults = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for worker in 0..2 {
+            let (queue, faults, folder) = (&queue, &faults, &folder);
+            scope.spawn(move || {
+                let folder = folder.join(worker.to_string());
+                std::fs::create_dir_all(&folder).expect("the folder can be made");
+                loop {
+                    let next = queue.lock().expect("the queue").next();
+                    let Some((number, file)) = next else { return };
+                    let outcome = std::panic::catch_unwind(|| check_file(file, number, &folder));
+                    let fault = match outcome {
+                        Ok(fared) => judge_outcome(file, name, fared),
+                        Err(cause) => Some(message(&cause)),
+                    };
+                    if let Some(fault) = fault {
+                        let name = file.file_name().expect("a name").to_string_lossy();
+                        faults.lock().expect("the list").push(format!("{name}: {fault}"));
+                    }
+                }
+            });
+        }
+    });
+    let faults = faults.into_inner().expect("the list");
+    assert!(faults.is_empty(), "{} faults\n{}", faults.len(), faults.join("\n"));
+}
+
+fn message(cause: &Box<dyn std::any::Any + Send>) -> String {
+    cause
+        .downcast_ref::<String>()
+        .cloned()
+        .or_else(|| cause.downcast_ref::<&str>().map(ToString::to_string))
+        .unwrap_or_default()
+}
+
+/// What is wrong with an outcome, if anything.
+fn judge_outcome(file: &Path, folder: &str, fared: Fared) -> Option<String> {
+    let name = file.file_name()?.to_string_lossy().into_owned();
+    let expected = REFUSED.iter().find(|(expected, _, _)| *expected == name);
+    match (fared, expected) {
+        (Fared::Packaged, None) => None,
+        (Fared::Packaged, Some((_, cause, _))) => Some(format!("not refused for {cause}")),
+        (Fared::Refused(message), Some((_, cause, _))) => {
+            (!message.contains(cause)).then(|| format!("refused for another cause: {message}"))
+        }
+        (Fared::Refused(message), None) => Some(format!("{folder}: refused: {message}")),
+    }
+}
+
+fn check_file(file: &Path, number: usize, folder: &Path) -> Fared {
+    let data = folder.join(format!("data-{number}"));
+    let output =
+        streamverse(&["ingest", "--data", tools::text(&data), "--id", "x", tools::text(file)]);
+    let err = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!err.contains("panicked"), "{err}");
+    if !output.status.success() {
+        assert_eq!(output.status.code(), Some(1), "{err}");
+        return Fared::Refused(err.trim().to_owned());
+    }
+    let server = Server::start(&data);
+    let mut client = server.client();
+    let mut fetcher = Fetcher::new(&mut client);
+    let sources = tools::streams(file).unwrap_or_else(|error| panic!("{error}"));
+    let renditions = fetcher.hls("x", "cmaf");
+    let mut all: Vec<Judged> = Vec::new();
+    for rendition in renditions.iter().filter(|r| r.form == Form::Fmp4 && !r.is_iframes) {
+        let path = folder.join(format!("{number}-{}.mp4", all.len()));
+        let judged = judge::check_fmp4(rendition, &sources, &path);
+        let source = &sources[judged.source];
+        // Where FFmpeg can't decode the source, it can't decode ours.
+        if tools::decode(&source.file, &format!("0:{}", source.index)).is_ok() {
+            judge::check_decodes(&rendition.name, &path, "0:0", source);
+        }
+        all.push(judged);
+    }
+    assert!(!all.is_empty(), "nothing is packaged");
+    // All tracks are moved by the same time, give or take one frame of sound.
+    for judged in &all {
+        let apart = (judged.moved_seconds - all[0].moved_seconds).abs();
+        assert!(apart <= judged.frame_seconds.max(1e-6), "{apart} s out of sync");
+    }
+    fetcher.dash("x", "cmaf");
+    if fetcher.status("/vod/x/ts/master.m3u8") == 200 {
+        for (at, rendition) in fetcher.hls("x", "ts").iter().enumerate() {
+            if rendition.form == Form::Ts && !rendition.is_iframes {
+                let path = folder.join(format!("{number}-{at}.ts"));
+                judge::check_ts(rendition, &all, &path);
+            }
+        }
+    }
+    drop(server);
+    std::fs::remove_dir_all(&data).expect("the folder can be removed");
+    Fared::Packaged
+}
+
+#[test]
+fn good_files() {
+    check_folder("good");
+}
+
+#[test]
+fn fragmented_files() {
+    check_folder("frag");
+}
+
+#[test]
+fn remuxed_oddities() {
+    check_folder("derived");
+}
+
+#[test]
+fn files_with_text() {
+    check_folder("text");
+}
+
+#[test]
+fn bad_and_encrypted_files_are_refused() {
+    check_folder("bad");
+    check_folder("enc");
+}
