@@ -64,8 +64,8 @@ pub async fn ingest(
         Some(id) => AssetId::new(id)?,
         None => AssetId::from_name(&title),
     };
-    let previous = match library.document(&id).await {
-        Ok(document) if options.replace => Some(document),
+    let previous = match library.document_versioned(&id).await {
+        Ok(previous) if options.replace => Some(previous),
         Ok(_) => {
             return Err(OriginError::Refused {
                 reason: format!(
@@ -155,7 +155,8 @@ pub(crate) struct Job {
     generation: String,
     title: String,
     now_ms: u64,
-    previous: Option<AssetDocument>,
+    /// What is replaced, and the version of it that was read.
+    previous: Option<(AssetDocument, SourceVersion)>,
     borrow_sources: bool,
     progress: ProgressSink,
 }
@@ -383,23 +384,26 @@ impl Job {
         Ok(self.store.put(&self.key(file)?, bytes, PutMode::Overwrite).await.map(drop)?)
     }
 
-    /// The last step. A new title appears only if nobody else made one of that name meanwhile.
+    /// The last step. A new title appears only if nobody else made one of that name meanwhile, and
+    /// an old one is replaced only if it is still the one that was read.
     async fn put_document(&self, document: &AssetDocument) -> Result<(), OriginError> {
         let bytes = serde_json::to_vec_pretty(document)
             .map_err(|error| OriginError::Refused { reason: error.to_string() })?;
         let bytes = Bytes::from(bytes);
         self.put("asset.json", bytes.clone()).await?;
-        let mode = if self.previous.is_some() { PutMode::Overwrite } else { PutMode::IfAbsent };
-        let put = self.store.put(&self.id.key("asset.json")?, bytes.clone(), mode).await;
+        let key = self.id.key("asset.json")?;
+        let put = match &self.previous {
+            None => self.store.put(&key, bytes.clone(), PutMode::IfAbsent).await,
+            Some((_, read)) => self.store.replace(&key, bytes.clone(), read).await,
+        };
         let meta = match put {
             Err(ObjectError::Exists { .. }) => {
-                return Err(OriginError::Refused {
-                    reason: format!(
-                        "title `{}` was made by somebody else meanwhile; replace it with \
-                         --replace, or choose another --id",
-                        self.id
-                    ),
-                });
+                return Err(self.too_late("made", "replace it with --replace, or choose another"));
+            }
+            Err(ObjectError::Changed { .. } | ObjectError::NotFound { .. }) => {
+                return Err(
+                    self.too_late("changed", "look at it and ingest again, or choose another")
+                );
             }
             result => result?,
         };
@@ -410,6 +414,13 @@ impl Job {
             tracing::warn!(id = %self.id, %error, "could not store the bundle of a title");
         }
         Ok(())
+    }
+
+    /// The answer to whoever comes second.
+    fn too_late(&self, happened: &str, cure: &str) -> OriginError {
+        let id = &self.id;
+        let reason = format!("title `{id}` was {happened} by somebody else meanwhile; {cure} --id");
+        OriginError::Refused { reason }
     }
 
     async fn put_bundle(
@@ -429,7 +440,7 @@ impl Job {
 
     /// The generations that stay: what is replaced now, and what was within the last days.
     fn retired(&self) -> Vec<RetiredGeneration> {
-        let Some(previous) = &self.previous else {
+        let Some((previous, _)) = &self.previous else {
             return Vec::new();
         };
         let now =
