@@ -317,6 +317,30 @@ mod tests {
         assert_eq!(AssetId::from_name("…").as_str(), "title");
     }
 
+    /// A document from before tracks were packed.
+    #[test]
+    fn documents_of_stored_sources_stay_readable() {
+        let version = r#"{"kind": "file", "len_bytes": 9, "modified_ns": 5}"#;
+        let text = format!(
+            r#"{{"format": 1, "id": "film", "tenant": "default", "title": "Film", "created_ms": 1,
+            "generation": "g", "duration_ms": 1000, "muxer_output": 1,
+            "cut_list": {{"timescale": 1000, "cuts": [0]}},
+            "sources": [{{"file": "source-1.mp4", "given_name": "a.mp4", "len_bytes": 9,
+                "digest": "d1", "version": {version}}}],
+            "tracks": [{{"name": "v1", "kind": "video", "class": "hd", "revision": "r",
+                "media_file": "source-1.mp4", "index_file": "v1.idx", "index_digest": "d2",
+                "language": "und", "label": "", "role": "main", "is_default": true}}]}}"#
+        );
+        let id = AssetId::new("film").unwrap();
+        let document = AssetDocument::parse(&id, text.as_bytes()).unwrap();
+        assert_eq!(document.sources[0].file.as_deref(), Some("source-1.mp4"));
+        assert_eq!(document.sources[0].version.as_ref().map(SourceVersion::len_bytes), Some(9));
+        assert!(document.tracks[0].packed.is_none());
+        let written: serde_json::Value = serde_json::to_value(&document).unwrap();
+        let read: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(written, read, "a local title's document is written as before");
+    }
+
     #[test]
     fn a_revision_follows_source_track_and_cuts() {
         let timescale = packager::Timescale::new(1_000).unwrap();

@@ -23,6 +23,8 @@ mod segment_source;
 mod service;
 mod ts_source;
 
+#[doc(hidden)]
+pub use bundle::fuzz_bundle;
 pub use chunk::Chunk;
 pub use entity::{Caching, Entity, Source};
 pub use error::OriginError;

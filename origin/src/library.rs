@@ -166,13 +166,22 @@ impl Library {
 
     /// The current document of a title, read from the store.
     pub async fn document(&self, id: &AssetId) -> Result<AssetDocument, OriginError> {
-        let bytes = match self.store.get(&id.key("asset.json")?, DOCUMENT_BYTES_MAX).await {
+        self.document_versioned(id).await.map(|(document, _)| document)
+    }
+
+    /// The current document, and which version of `asset.json` says so.
+    pub(crate) async fn document_versioned(
+        &self,
+        id: &AssetId,
+    ) -> Result<(AssetDocument, SourceVersion), OriginError> {
+        let key = id.key("asset.json")?;
+        let (bytes, meta) = match self.store.get_versioned(&key, DOCUMENT_BYTES_MAX).await {
             Err(ObjectError::NotFound { .. }) => {
                 return Err(OriginError::UnknownAsset { asset: id.clone() });
             }
             result => result?,
         };
-        AssetDocument::parse(id, &bytes)
+        Ok((AssetDocument::parse(id, &bytes)?, meta.version))
     }
 
     /// Registers what is counted of warm titles.

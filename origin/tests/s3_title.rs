@@ -46,7 +46,7 @@ async fn assert_same_bytes(files: &[PathBuf]) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_ladder_is_the_same_from_both_stores() {
     let media = media();
-    assert_same_bytes(&[&media.ladder[..], &[media.subtitles.clone()]].concat()).await;
+    assert_same_bytes(&[&media.ladder[..], std::slice::from_ref(&media.subtitles)].concat()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -59,7 +59,9 @@ async fn title() -> (Rig, String, String) {
     let rig = Rig::start().await;
     let media = media();
     let node = rig.node();
-    ingested(&node, &[&media.ladder[..], &[media.subtitles.clone()]].concat()).await.unwrap();
+    ingested(&node, &[&media.ladder[..], std::slice::from_ref(&media.subtitles)].concat())
+        .await
+        .unwrap();
     let (fmp4, ts) = (segment(&node, "v1", 3).await, ts_segment(&node, 3).await);
     rig.take_trips();
     (rig, fmp4, ts)
@@ -189,6 +191,22 @@ async fn a_segment_does_not_wait_for_a_second_look() {
     let traffic = rig.take_trips();
     assert_eq!(traffic.0.len(), 2, "{}", traffic.names());
     assert_eq!(traffic.round_trips(), 1, "{}", traffic.names());
+}
+
+/// A cache that holds less than a segment costs requests, never bytes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tiny_cache_serves_the_same() {
+    let rig = Rig::with(&[("cache.blocks_bytes", "600 KiB")]).await;
+    let local = local_library(&rig.dir.path().join("objects"));
+    for library in [&local, &rig.node()] {
+        ingested(library, &media().ladder).await.unwrap();
+    }
+    let node = rig.node();
+    for path in [segment(&local, "v1", 3).await, ts_segment(&local, 3).await] {
+        let bytes = get_ok(&local, &path).await;
+        assert!(bytes.len() > 600 << 10, "{} bytes", bytes.len());
+        assert_eq!(get_ok(&node, &path).await, bytes);
+    }
 }
 
 /// Without its bundle a title is opened from its files, and served all the same.

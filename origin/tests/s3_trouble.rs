@@ -13,7 +13,9 @@ use origin::OriginError;
 use origin::ingest::{Phase, Progress, ingest};
 use platform::objects::{ObjectKey, PutMode};
 
-use s3_support::{ID, Rig, code, get, get_ok, id, ingested, media, options, segment, tree};
+use s3_support::{
+    ID, Rig, code, get, get_ok, id, ingested, media, no_progress, options, segment, tree,
+};
 
 /// One rendition on a server.
 async fn title(settings: &[(&str, &str)]) -> Rig {
@@ -175,4 +177,25 @@ async fn whoever_comes_second_is_told() {
     other.lock().unwrap().take().unwrap().await.unwrap();
     assert_eq!(tree(&rig.title_folder()), ["asset.json"], "theirs stays, ours is gone");
     assert_eq!(rig.temporary_files(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replacement_that_comes_late_changes_nothing() {
+    let rig = title(&[]).await;
+    let node = rig.node();
+    let first = segment(&node, "v1", 1).await;
+    let (before, bytes) = (tree(&rig.title_folder()), get_ok(&node, &first).await);
+    let replacing =
+        || origin::ingest::IngestOptions { replace: true, ..options(&media().ladder[1..]) };
+    rig.proxy.refuses_conditional_puts.store(true, Ordering::SeqCst);
+    let error = ingest(&node, replacing(), no_progress()).await.unwrap_err();
+    let message = error.to_string();
+    assert!(matches!(error, OriginError::Refused { .. }), "{message}");
+    assert!(message.contains("meanwhile"), "{message}");
+    assert_eq!(tree(&rig.title_folder()), before);
+    assert_eq!(get_ok(&rig.node(), &first).await, bytes);
+
+    rig.proxy.refuses_conditional_puts.store(false, Ordering::SeqCst);
+    ingest(&node, replacing(), no_progress()).await.unwrap();
+    assert_ne!(segment(&node, "v1", 1).await, first);
 }

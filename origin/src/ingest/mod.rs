@@ -11,9 +11,11 @@
 //! A failure before the last step removes what was written, and a crash leaves a directory that no
 //! document names.
 
+mod documents;
 mod inputs;
 mod movie;
 mod pack;
+mod pictures;
 mod prepare;
 mod publish;
 mod report;

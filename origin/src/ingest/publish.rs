@@ -4,20 +4,19 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use packager::presentation::TrackClass;
 use packager::text::{CueTrack, write_stored};
-use packager::track::{MediaParams, TrackKind};
 use packager::{MediaTime, Timescale};
 use platform::objects::{ObjectError, ObjectKey, ObjectStore, PutMode, SourceVersion};
 
+use super::documents::{free_label, source_documents, text_document, track_document};
 use super::pack::{PackFolder, PackedMedia};
-use super::prepare::{Prepared, TextFile, ThumbnailFiles, prepare};
+use super::prepare::{Prepared, prepare};
 use super::report::{IngestReport, PresetReport, TrackReport};
 use super::{Phase, Progress, ScannedSource, ScannedTrack, scan};
 use crate::OriginError;
 use crate::asset::{
-    AssetDocument, AssetId, ImagesDocument, Kind, MUXER_OUTPUT, PackedDocument, RetiredGeneration,
-    SourceDocument, TrackDocument, revision,
+    AssetDocument, AssetId, Kind, MUXER_OUTPUT, PackedDocument, RetiredGeneration, TrackDocument,
+    revision,
 };
 use crate::bundle::{BUNDLE_BYTES_MAX, bundle_key, fetch_files, write_bundle};
 use crate::library::Library;
@@ -65,8 +64,8 @@ pub async fn ingest(
         Some(id) => AssetId::new(id)?,
         None => AssetId::from_name(&title),
     };
-    let previous = match library.document(&id).await {
-        Ok(document) if options.replace => Some(document),
+    let previous = match library.document_versioned(&id).await {
+        Ok(previous) if options.replace => Some(previous),
         Ok(_) => {
             return Err(OriginError::Refused {
                 reason: format!(
@@ -143,19 +142,21 @@ fn title_of(options: &IngestOptions) -> String {
 }
 
 /// A movie in the store.
-struct StoredSource {
-    file: String,
-    version: SourceVersion,
+pub(crate) struct StoredSource {
+    pub(crate) file: String,
+    pub(crate) version: SourceVersion,
 }
 
-struct Job {
+/// One ingest.
+pub(crate) struct Job {
     store: ObjectStore,
     temporary: PathBuf,
     id: AssetId,
     generation: String,
     title: String,
     now_ms: u64,
-    previous: Option<AssetDocument>,
+    /// What is replaced, and the version of it that was read.
+    previous: Option<(AssetDocument, SourceVersion)>,
     borrow_sources: bool,
     progress: ProgressSink,
 }
@@ -379,68 +380,30 @@ impl Job {
         Ok(())
     }
 
-    async fn put_thumbnails(
-        &self,
-        thumbnails: Option<&ThumbnailFiles>,
-    ) -> Result<Option<ImagesDocument>, OriginError> {
-        let Some(ThumbnailFiles { grid, files: paths, extension }) = thumbnails else {
-            return Ok(None);
-        };
-        let mut hasher = blake3::Hasher::new();
-        let mut files = Vec::with_capacity(paths.len());
-        let mut file_bytes_max = 0;
-        for (index, path) in paths.iter().enumerate() {
-            let bytes = read_picture(path).await?;
-            hasher.update(&bytes);
-            file_bytes_max = file_bytes_max.max(bytes.len() as u64);
-            let file = format!("sprite-{}.{}", index + 1, extension);
-            self.put(&file, bytes).await?;
-            files.push(file);
-        }
-        Ok(Some(ImagesDocument {
-            name: "i1".to_owned(),
-            revision: hasher.finalize().to_hex()[..10].to_owned(),
-            tile_width: grid.tile_width,
-            tile_height: grid.tile_height,
-            columns: grid.columns,
-            rows: grid.rows,
-            tile_duration_ms: grid.tile_duration_ms,
-            tile_count: grid.tile_count,
-            extension: (*extension).to_owned(),
-            files,
-            file_bytes_max,
-        }))
-    }
-
-    async fn put_poster(&self, prepared: &Prepared) -> Result<Option<String>, OriginError> {
-        let Some(path) = &prepared.poster else {
-            return Ok(None);
-        };
-        self.put("poster.jpg", read_picture(path).await?).await?;
-        Ok(Some("poster.jpg".to_owned()))
-    }
-
-    async fn put(&self, file: &str, bytes: Bytes) -> Result<(), OriginError> {
+    pub(crate) async fn put(&self, file: &str, bytes: Bytes) -> Result<(), OriginError> {
         Ok(self.store.put(&self.key(file)?, bytes, PutMode::Overwrite).await.map(drop)?)
     }
 
-    /// The last step. A new title appears only if nobody else made one of that name meanwhile.
+    /// The last step. A new title appears only if nobody else made one of that name meanwhile, and
+    /// an old one is replaced only if it is still the one that was read.
     async fn put_document(&self, document: &AssetDocument) -> Result<(), OriginError> {
         let bytes = serde_json::to_vec_pretty(document)
             .map_err(|error| OriginError::Refused { reason: error.to_string() })?;
         let bytes = Bytes::from(bytes);
         self.put("asset.json", bytes.clone()).await?;
-        let mode = if self.previous.is_some() { PutMode::Overwrite } else { PutMode::IfAbsent };
-        let put = self.store.put(&self.id.key("asset.json")?, bytes.clone(), mode).await;
+        let key = self.id.key("asset.json")?;
+        let put = match &self.previous {
+            None => self.store.put(&key, bytes.clone(), PutMode::IfAbsent).await,
+            Some((_, read)) => self.store.replace(&key, bytes.clone(), read).await,
+        };
         let meta = match put {
             Err(ObjectError::Exists { .. }) => {
-                return Err(OriginError::Refused {
-                    reason: format!(
-                        "title `{}` was made by somebody else meanwhile; replace it with \
-                         --replace, or choose another --id",
-                        self.id
-                    ),
-                });
+                return Err(self.too_late("made", "replace it with --replace, or choose another"));
+            }
+            Err(ObjectError::Changed { .. } | ObjectError::NotFound { .. }) => {
+                return Err(
+                    self.too_late("changed", "look at it and ingest again, or choose another")
+                );
             }
             result => result?,
         };
@@ -451,6 +414,13 @@ impl Job {
             tracing::warn!(id = %self.id, %error, "could not store the bundle of a title");
         }
         Ok(())
+    }
+
+    /// The answer to whoever comes second.
+    fn too_late(&self, happened: &str, cure: &str) -> OriginError {
+        let id = &self.id;
+        let reason = format!("title `{id}` was {happened} by somebody else meanwhile; {cure} --id");
+        OriginError::Refused { reason }
     }
 
     async fn put_bundle(
@@ -470,7 +440,7 @@ impl Job {
 
     /// The generations that stay: what is replaced now, and what was within the last days.
     fn retired(&self) -> Vec<RetiredGeneration> {
-        let Some(previous) = &self.previous else {
+        let Some((previous, _)) = &self.previous else {
             return Vec::new();
         };
         let now =
@@ -517,99 +487,6 @@ impl Job {
     }
 }
 
-fn source_documents(
-    prepared: &Prepared,
-    stored: Vec<StoredSource>,
-    sources: Vec<ScannedSource>,
-) -> Vec<SourceDocument> {
-    let given = prepared.movies.iter().map(|path| {
-        path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
-    });
-    // Sources whose tracks were packed are not stored.
-    let stored = stored.into_iter().map(Some).chain(std::iter::repeat_with(|| None));
-    given
-        .zip(sources)
-        .zip(stored)
-        .map(|((given_name, source), stored)| {
-            let (file, version) = stored.map(|stored| (stored.file, stored.version)).unzip();
-            SourceDocument {
-                file,
-                given_name,
-                len_bytes: source.len_bytes,
-                digest: source.digest,
-                version,
-            }
-        })
-        .collect()
-}
-
-/// What the document says of a track before its files are known.
-fn track_document(scanned: &ScannedTrack) -> TrackDocument {
-    let track = scanned.track();
-    let info = &track.track.info;
-    let class = match &info.media {
-        MediaParams::Video(video) => TrackClass::of_video(video.width, video.height),
-        MediaParams::Audio(_) => TrackClass::Audio,
-        MediaParams::Text(_) => TrackClass::Text,
-    };
-    TrackDocument {
-        name: track.name.clone(),
-        kind: info.kind().into(),
-        class: class.into(),
-        revision: String::new(),
-        media_file: String::new(),
-        packed: None,
-        index_file: String::new(),
-        index_digest: String::new(),
-        language: info.language.clone(),
-        label: track.label.clone(),
-        role: track.role.into(),
-        is_default: track.is_default,
-        accessibility: track.accessibility.iter().map(|&a| a.into()).collect(),
-    }
-}
-
-fn text_document(name: String, label: String, file: &TextFile) -> TrackDocument {
-    TrackDocument {
-        name,
-        kind: TrackKind::Text.into(),
-        class: TrackClass::Text.into(),
-        revision: String::new(),
-        media_file: String::new(),
-        packed: None,
-        index_file: String::new(),
-        index_digest: String::new(),
-        language: file.language.clone(),
-        label,
-        role: file.role.into(),
-        is_default: file.is_default,
-        accessibility: file.accessibility.iter().map(|&a| a.into()).collect(),
-    }
-}
-
-/// `label`, or `label (2)` and so on where a text track has it already.
-fn free_label(documents: &[TrackDocument], label: &str) -> String {
-    let is_taken = |label: &str| {
-        documents.iter().any(|track| track.kind == Kind::Text && track.label == label)
-    };
-    let numbered = (2..).map(|n| format!("{label} ({n})"));
-    let mut candidates = std::iter::once(label.to_owned()).chain(numbered);
-    candidates.find(|label| !is_taken(label)).expect("numbers don't run out")
-}
-
 fn total_bytes(paths: &[PathBuf]) -> u64 {
     paths.iter().filter_map(|path| std::fs::metadata(path).ok()).map(|meta| meta.len()).sum()
-}
-
-/// Largest picture that is taken.
-const PICTURE_BYTES_MAX: u64 = 64 << 20;
-
-async fn read_picture(path: &std::path::Path) -> Result<Bytes, OriginError> {
-    let io = |source| OriginError::Io { path: path.display().to_string(), source };
-    let len = tokio::fs::metadata(path).await.map_err(io)?.len();
-    if len > PICTURE_BYTES_MAX {
-        let reason = format!("{} has {len} bytes, too many for a picture", path.display());
-        return Err(OriginError::Refused { reason });
-    }
-    Ok(tokio::fs::read(path).await.map_err(io)?.into())
 }

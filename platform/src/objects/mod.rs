@@ -147,6 +147,31 @@ impl ObjectStore {
         either!(self, store => store.put(key, bytes, mode).await)
     }
 
+    /// Writes an object over the version of it that the caller has read.
+    ///
+    /// S3 decides in one step (`If-Match`). A local store looks first: its folder belongs to one
+    /// process.
+    ///
+    /// # Errors
+    /// [`ObjectError::Changed`] when it holds another version by now.
+    pub async fn replace(
+        &self,
+        key: &ObjectKey,
+        bytes: Bytes,
+        read: &SourceVersion,
+    ) -> Result<ObjectMeta, ObjectError> {
+        match self {
+            Self::Local(store) => {
+                if let Some(reason) = read.difference(&store.head(key).await?.version) {
+                    return Err(ObjectError::Changed { key: key.clone(), reason });
+                }
+                store.put(key, bytes, PutMode::Overwrite).await
+            }
+            #[cfg(feature = "s3")]
+            Self::S3(store) => store.replace(key, bytes, read).await,
+        }
+    }
+
     /// Copies the file at `source` into the store, over what is there. A local store shares its
     /// blocks where the file system can.
     pub async fn put_file(

@@ -165,6 +165,32 @@ async fn of_concurrent_writers_one_wins() {
     assert!(matches!(late, Err(ObjectError::Exists { .. })), "{late:?}");
 }
 
+/// Replacing says which version was read; a store that has another one by now refuses.
+#[tokio::test(flavor = "multi_thread")]
+async fn only_what_was_read_is_replaced() {
+    let rig = rig().await;
+    let put = |text: &'static str| Bytes::from_static(text.as_bytes());
+    let first = rig.store.put(&key("o"), put("first"), PutMode::Overwrite).await.unwrap();
+    let second = rig.store.replace(&key("o"), put("second"), &first.version).await.unwrap();
+    assert_eq!(rig.store.get(&key("o"), 9).await.unwrap(), "second");
+    let SourceVersion::Etag { etag, .. } = &first.version else { panic!("S3 has tags") };
+    assert_eq!(*rig.proxy.conditional_puts.lock().unwrap(), [etag.clone()]);
+
+    rig.proxy.refuses_conditional_puts.store(true, Ordering::SeqCst);
+    let error = rig.store.replace(&key("o"), put("third"), &second.version).await.unwrap_err();
+    assert!(matches!(error, ObjectError::Changed { .. }), "{error}");
+    assert_eq!(rig.store.get(&key("o"), 9).await.unwrap(), "second");
+
+    let folder = tempfile::tempdir().unwrap();
+    let local = platform::objects::LocalStore::at(folder.path()).unwrap();
+    let local = ObjectStore::Local(local);
+    let first = local.put(&key("o"), put("first"), PutMode::Overwrite).await.unwrap();
+    local.replace(&key("o"), put("second"), &first.version).await.unwrap();
+    let error = local.replace(&key("o"), put("third"), &first.version).await.unwrap_err();
+    assert!(matches!(error, ObjectError::Changed { .. }), "{error}");
+    assert_eq!(local.get(&key("o"), 9).await.unwrap(), "second");
+}
+
 /// Puts an object of `len` bytes and opens it by its recorded version.
 async fn opened(rig: &Rig, len: usize) -> (Bytes, platform::objects::ObjectReader) {
     let bytes = pattern(len);

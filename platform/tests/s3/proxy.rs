@@ -37,6 +37,10 @@ pub(crate) struct Proxy {
     pub(crate) cuts_left: AtomicUsize,
     pub(crate) is_silent: AtomicBool,
     pub(crate) enforces_if_match: AtomicBool,
+    /// The `If-Match` of each PUT that has one.
+    pub(crate) conditional_puts: Mutex<Vec<String>>,
+    /// Such PUTs are answered 412.
+    pub(crate) refuses_conditional_puts: AtomicBool,
     /// Every request is answered 503.
     pub(crate) is_down: AtomicBool,
     /// Requests of this method whose path contains this are answered 503.
@@ -86,6 +90,8 @@ impl Proxy {
             cuts_left: AtomicUsize::new(0),
             is_silent: AtomicBool::new(false),
             enforces_if_match: AtomicBool::new(false),
+            conditional_puts: Mutex::new(Vec::new()),
+            refuses_conditional_puts: AtomicBool::new(false),
             is_down: AtomicBool::new(false),
             refused: Mutex::new(None),
             trips: Mutex::new(Vec::new()),
@@ -126,6 +132,10 @@ impl Proxy {
             self.gets.fetch_add(1, Ordering::SeqCst);
             self.log.lock().unwrap().extend(range);
         }
+        let is_conditional = method == Method::PUT && if_match.is_some();
+        if is_conditional {
+            self.conditional_puts.lock().unwrap().extend(if_match.clone());
+        }
         let at_once = self.at_once.fetch_add(1, Ordering::SeqCst) + 1;
         if is_get {
             self.at_once_max.fetch_max(at_once, Ordering::SeqCst);
@@ -134,6 +144,9 @@ impl Proxy {
         let answer = self.trouble(&method, &path).await;
         let answer = match answer {
             Some(answer) => answer,
+            None if is_conditional && self.refuses_conditional_puts.load(Ordering::SeqCst) => {
+                status(StatusCode::PRECONDITION_FAILED)
+            }
             None => self.forward(request, is_get, if_match).await,
         };
         self.at_once.fetch_sub(1, Ordering::SeqCst);

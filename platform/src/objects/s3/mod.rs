@@ -18,7 +18,7 @@ use futures_util::StreamExt;
 use object_store::aws::{AmazonS3, AmazonS3Builder, S3ConditionalPut};
 use object_store::{
     BackoffConfig, ClientOptions, GetOptions, ObjectStore as _, ObjectStoreExt as _, PutOptions,
-    PutPayload, RetryConfig,
+    PutPayload, RetryConfig, UpdateVersion,
 };
 use tokio::sync::Semaphore;
 
@@ -145,12 +145,36 @@ impl S3Store {
         bytes: Bytes,
         mode: PutMode,
     ) -> Result<ObjectMeta, ObjectError> {
-        let path = self.path(key)?;
-        let len_bytes = bytes.len() as u64;
         let mode = match mode {
             PutMode::Overwrite => object_store::PutMode::Overwrite,
             PutMode::IfAbsent => object_store::PutMode::Create,
         };
+        self.put_as(key, bytes, mode).await
+    }
+
+    /// Writes over the version that was read, or nothing.
+    pub async fn replace(
+        &self,
+        key: &ObjectKey,
+        bytes: Bytes,
+        read: &SourceVersion,
+    ) -> Result<ObjectMeta, ObjectError> {
+        let SourceVersion::Etag { etag, .. } = read else {
+            let reason = "it was recorded in another kind of store".to_owned();
+            return Err(ObjectError::Changed { key: key.clone(), reason });
+        };
+        let read = UpdateVersion { e_tag: Some(etag.clone()), version: None };
+        self.put_as(key, bytes, object_store::PutMode::Update(read)).await
+    }
+
+    async fn put_as(
+        &self,
+        key: &ObjectKey,
+        bytes: Bytes,
+        mode: object_store::PutMode,
+    ) -> Result<ObjectMeta, ObjectError> {
+        let path = self.path(key)?;
+        let len_bytes = bytes.len() as u64;
         let options = PutOptions { mode, ..PutOptions::default() };
         let answer = {
             let _request = self.request().await;
