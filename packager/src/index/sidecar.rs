@@ -373,3 +373,6 @@ fn read_iframes(
     }
     Ok(iframes)
 }
+
+#[cfg(test)]
+mod tests;
