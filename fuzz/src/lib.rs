@@ -20,6 +20,7 @@ mod text;
 mod ts;
 
 pub use index::{block, sidecar};
+pub use manifests::check_manifests;
 pub use media::{demux, describe, scanner};
 pub use mutate::{Random, mutate};
 pub use names::{asset_document, config, object_key, resource_name};

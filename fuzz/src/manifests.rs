@@ -33,7 +33,7 @@ fn presented<'a>(index: &'a TrackIndex, name: &'a str) -> PresentedTrack<'a> {
 }
 
 /// Writes all manifests of `tracks`, each with its name.
-pub(crate) fn check_manifests(tracks: &[(&TrackIndex, &str)]) {
+pub fn check_manifests(tracks: &[(&TrackIndex, &str)]) {
     let tracks: Vec<_> = tracks.iter().map(|(index, name)| presented(index, name)).collect();
     let presentation = Presentation { tracks, images: Vec::new() };
     for format in [SegmentFormat::Fmp4, SegmentFormat::MpegTs] {

@@ -163,8 +163,10 @@ impl LoadedTrack {
             }
         };
         let start = entry.block_offset_bytes;
-        let mut block = Vec::with_capacity(entry.block_len_bytes as usize);
-        reader.read_into(start..start + u64::from(entry.block_len_bytes), &mut block).await?;
+        // The reader refuses ranges past its end before it takes memory for them.
+        let end = start.saturating_add(u64::from(entry.block_len_bytes));
+        let mut block = Vec::new();
+        reader.read_into(start..end, &mut block).await?;
         Ok(segment_samples(entry, &block)?)
     }
 

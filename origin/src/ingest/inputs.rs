@@ -64,13 +64,13 @@ fn only_one(slot: &mut Option<PathBuf>, path: &Path, what: &str) -> Result<(), O
 
 fn sniff(path: &Path) -> Result<FileKind, OriginError> {
     let io = |source| OriginError::Io { path: path.display().to_string(), source };
-    let file = File::open(path).map_err(io)?;
-    let mut start = Vec::with_capacity(SNIFF_BYTES);
-    let metadata = file.metadata().map_err(io)?;
-    if !metadata.is_file() {
+    // Opening a FIFO waits for a writer that may never come.
+    if !std::fs::metadata(path).map_err(io)?.is_file() {
         let reason = format!("{} is not a regular file", path.display());
         return Err(OriginError::Refused { reason });
     }
+    let file = File::open(path).map_err(io)?;
+    let mut start = Vec::with_capacity(SNIFF_BYTES);
     file.take(SNIFF_BYTES as u64).read_to_end(&mut start).map_err(io)?;
     classify(path, &start).ok_or_else(|| OriginError::Refused {
         reason: if start.is_empty() {

@@ -25,6 +25,11 @@ const LENGTH_TOLERANCE_SECONDS: f64 = 1.0;
 /// Side files above this are no subtitles.
 const SIDE_FILE_BYTES_MAX: u64 = 32 << 20;
 
+/// Samples of all files of a title: 2 GiB of tables.
+const SAMPLES_MAX: usize = 1 << 26;
+/// Times of tracks stay far inside 64 bits.
+const END_TICKS_MAX: u64 = 1 << 62;
+
 /// A title that could be made of the files.
 pub struct Prepared {
     pub movies: Vec<PathBuf>,
@@ -122,9 +127,17 @@ pub fn prepare(files: &[PathBuf], target: MediaTime) -> Result<Prepared, OriginE
 
 /// Reads the movies; fragments of one title that came apart get their common clock back.
 fn read_movies(paths: &[PathBuf]) -> Result<Vec<Movie>, OriginError> {
-    let mut movies = Vec::with_capacity(paths.len());
+    let mut movies: Vec<Movie> = Vec::with_capacity(paths.len());
+    let mut sample_count = 0;
     for path in paths {
-        movies.push(read_movie_file(path)?);
+        let movie = read_movie_file(path)?;
+        sample_count += movie.tracks.iter().map(|track| track.table.len()).sum::<usize>();
+        if sample_count > SAMPLES_MAX {
+            let (what, max) = ("samples, with those before it,", SAMPLES_MAX as u64);
+            let source = PackageError::LimitExceeded { what, max };
+            return Err(OriginError::Unreadable { file: path.display().to_string(), source });
+        }
+        movies.push(movie);
     }
     let origins: Vec<MediaTime> = movies.iter().filter_map(|movie| movie.time_origin).collect();
     if origins.len() != movies.len() {
@@ -138,8 +151,13 @@ fn read_movies(paths: &[PathBuf]) -> Result<Vec<Movie>, OriginError> {
             let timescale = track.info.timescale;
             let ticks = |time: MediaTime| time.rescale_round(timescale).map_or(0, |t| t.ticks);
             let later = ticks(origin).saturating_sub(ticks(earliest));
+            let end = track.table.end_time().checked_add(later);
+            if end.is_none_or(|end| end > END_TICKS_MAX) {
+                let reason = "the files' clocks lie too far apart for one title".to_owned();
+                return Err(OriginError::Refused { reason });
+            }
             for sample in &mut track.table.samples {
-                sample.decode_time = sample.decode_time.saturating_add(later);
+                sample.decode_time += later;
             }
         }
     }
@@ -262,6 +280,11 @@ fn read_side_file(path: &Path) -> Result<Vec<u8>, OriginError> {
 
 fn read_prefix(path: &Path, len_max: usize) -> Result<Vec<u8>, OriginError> {
     let io = |source| OriginError::Io { path: path.display().to_string(), source };
+    // A name from somebody's index: neither a link to elsewhere nor a FIFO that never opens.
+    if !std::fs::symlink_metadata(path).map_err(io)?.is_file() {
+        let reason = format!("{} is not a regular file", path.display());
+        return Err(OriginError::Refused { reason });
+    }
     let mut prefix = Vec::new();
     let file = std::fs::File::open(path).map_err(io)?;
     file.take(len_max as u64).read_to_end(&mut prefix).map_err(io)?;

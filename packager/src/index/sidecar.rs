@@ -31,8 +31,9 @@ const MAGIC: [u8; 8] = *b"SVINDEX\x01";
 /// for each second of them stay far below.
 const RESIDENT_BYTES_MAX: u32 = 64 << 20;
 
-/// Ticks up to which sums and signed differences of times stay inside 64 bits.
-const END_TIME_MAX: u64 = 1 << 62;
+/// Decode times fit signed integers, and the last sample has a duration beyond that: sums of a few
+/// spans stay inside 64 bits.
+const END_TIME_MAX: u64 = (1 << 63) + (u32::MAX as u64);
 
 /// Where the blocks of a track lie.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
@@ -361,3 +362,6 @@ fn read_iframes(
     }
     Ok(iframes)
 }
+
+#[cfg(test)]
+mod tests;
