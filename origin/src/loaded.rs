@@ -177,7 +177,9 @@ impl Readers<'_> {
         }
         let source = self.document.sources.iter().find(|source| source.file == file);
         let recorded = source.map(|source| &source.version);
-        let reader = Arc::new(self.store.open(&self.document.key(file)?, recorded).await?);
+        let opened = self.store.open(&self.document.key(file)?, recorded).await;
+        let opened = opened.map_err(|e| OriginError::from(e).while_serving(&self.document.id));
+        let reader = Arc::new(opened?);
         self.open.insert(file.to_owned(), reader.clone());
         Ok(reader)
     }

@@ -14,6 +14,7 @@ pub fn problem(error: &OriginError) -> Response<MediaBody> {
     let detail = match status {
         // The cause names files and devices: it is logged, and the client learns the code.
         StatusCode::INTERNAL_SERVER_ERROR => "the request failed on our side".to_owned(),
+        _ if code == "storage_unavailable" => "the title's files can't be read now".to_owned(),
         _ => error.to_string(),
     };
     let mut response = problem_with(status, code, &detail);
