@@ -24,10 +24,21 @@ fn main() -> ExitCode {
     match run(cli.command) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("streamverse: {error:#}");
+            eprintln!("streamverse: {}", message(&error));
             ExitCode::FAILURE
         }
     }
+}
+
+/// An error with its causes, each told once: some errors have their cause in their own text.
+fn message(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |message, cause| {
+        match (message.is_empty(), message.contains(&cause)) {
+            (true, _) => cause,
+            (_, true) => message,
+            (_, false) => format!("{message}: {cause}"),
+        }
+    })
 }
 
 fn run(command: Command) -> anyhow::Result<ExitCode> {

@@ -63,6 +63,21 @@ pub enum OriginError {
 }
 
 impl OriginError {
+    /// The same failure, met while a title was served: whoever ingested it is told what happened
+    /// to its files since.
+    pub fn while_serving(self, asset: &AssetId) -> Self {
+        match self {
+            // Ingest accepted the title: what the packager refuses now was damaged since.
+            Self::Package(error) => {
+                Self::CorruptAsset { asset: asset.clone(), reason: error.to_string() }
+            }
+            Self::Object(error @ ObjectError::Changed { .. }) => {
+                Self::SourceChanged { asset: asset.clone(), reason: error.to_string() }
+            }
+            other => other,
+        }
+    }
+
     /// Status and stable code of a problem document (RFC 9457).
     pub fn status(&self) -> (StatusCode, &'static str) {
         match self {

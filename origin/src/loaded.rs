@@ -199,7 +199,9 @@ impl Readers<'_> {
             return Ok(reader.clone());
         }
         let recorded = recorded_version(self.document, file);
-        let reader = Arc::new(self.store.open(&self.document.key(file)?, recorded).await?);
+        let opened = self.store.open(&self.document.key(file)?, recorded).await;
+        let opened = opened.map_err(|e| OriginError::from(e).while_serving(&self.document.id));
+        let reader = Arc::new(opened?);
         self.open.insert(file.to_owned(), reader.clone());
         Ok(reader)
     }

@@ -71,12 +71,9 @@ impl OriginService {
         let entity = self.entity(request).await?;
         let asset = entity.asset.clone();
         let (parts, body) = entity.respond(request.method(), request.headers()).into_parts();
-        let body = body.begun().await.map_err(|error| match (error, asset) {
-            // Ingest accepted the title: what the packager refuses now was damaged since.
-            (OriginError::Package(error), Some(asset)) => {
-                OriginError::CorruptAsset { asset, reason: error.to_string() }
-            }
-            (error, _) => error,
+        let body = body.begun().await.map_err(|error| match &asset {
+            Some(asset) => error.while_serving(asset),
+            None => error,
         })?;
         Ok(Response::from_parts(parts, body))
     }
