@@ -1,5 +1,8 @@
 //! `streamverse`: command line and wiring of roles.
 
+// Nothing reaches into a program from outside: `pub` means "for the other modules" here.
+#![allow(unreachable_pub)]
+
 mod admin;
 mod cli;
 mod clock;
@@ -43,7 +46,12 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Keys(_) => unbuilt("keys", "content protection"),
         Command::Users(_) => unbuilt("users", "accounts"),
         Command::Tenants(_) => unbuilt("tenants", "accounts"),
-        Command::Backup(_) | Command::Restore(_) => unbuilt("backup", "the database"),
+        Command::Backup(_) => {
+            unbuilt("backup", "the database; until then, copy the data directory")
+        }
+        Command::Restore(_) => {
+            unbuilt("restore", "the database; until then, copy the data directory")
+        }
         Command::Db(_) => unbuilt("db", "the database"),
     }
 }
