@@ -48,6 +48,8 @@ soak: rust web ## Run every test at full counts, with long fuzzing
 	@scripts/need.sh "make soak" $(BUILD_PACKAGES) $(TEST_PACKAGES) $(SOAK_PACKAGES)
 	PROPTEST_CASES=20000 STREAMVERSE_SOAK=1 scripts/test.sh $(MEDIA_DIR) $(PYTHON_DIR)
 	scripts/fuzz.sh 600
+	command -v cargo-deny >/dev/null || cargo install --locked cargo-deny
+	cargo deny check bans licenses sources
 
 bench: build ## Run every benchmark beside its peer and print one table of ratios
 	@scripts/need.sh "make bench" $(BENCH_PACKAGES)

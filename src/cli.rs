@@ -4,12 +4,16 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+const EXIT_STATUS: &str =
+    "Exit status: 0 done, 1 failed (the message names cause and cure), 2 wrong usage.";
+
 /// Media server for people who run a streaming service.
 ///
 /// One binary packages HLS and DASH just in time from MP4, on a laptop or in a fleet. The first
 /// steps: `streamverse ingest movie.mp4 --ladder none`, then `streamverse serve --open`.
 #[derive(Debug, Parser)]
-#[command(name = "streamverse", version, max_term_width = 100)]
+#[command(name = "streamverse", bin_name = "streamverse", version, max_term_width = 100)]
+#[command(after_help = EXIT_STATUS)]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
@@ -20,7 +24,8 @@ pub enum Command {
     /// Serve media, metrics and health over HTTP until SIGTERM or SIGINT.
     ///
     /// When all listeners are up, one line goes to standard output: `ready` and a JSON object with
-    /// the bound addresses. Logs go to standard error. SIGHUP reloads the log level and the limits.
+    /// the bound addresses. Logs go to standard error. SIGHUP reloads the log level,
+    /// the limits and the presets.
     Serve(Serve),
     /// Make a title of one or several files.
     ///
@@ -30,25 +35,30 @@ pub enum Command {
     /// at sprites (`sprite-1.jpg#xywh=…`) becomes thumbnails, a JPEG the poster.
     Ingest(Ingest),
     /// Package files into a folder that any web server can serve.
+    ///
+    /// The files have the names and the bytes that `serve` would answer with. Files are taken as by
+    /// `ingest`; no data directory is needed.
     Package(Package),
     /// Say what a file holds, how it would be packaged, and what is wrong with it.
+    ///
+    /// Reads the whole file and writes nothing.
     Probe(Probe),
-    /// Make a signed URL for a path.
+    /// Make a signed URL for a path (not built yet).
     Sign(Unbuilt),
-    /// List, rotate or verify content keys.
+    /// List, rotate or verify content keys (not built yet).
     Keys(Unbuilt),
-    /// Create, list or grant rights to people.
+    /// Create and list people, grant them rights (not built yet).
     Users(Unbuilt),
-    /// Create or list tenants.
+    /// Create or list tenants (not built yet).
     Tenants(Unbuilt),
     /// List, remove or verify titles.
     #[command(subcommand)]
     Assets(Assets),
-    /// Write a backup of the data directory.
+    /// Write a backup of the data directory (not built yet: copy the directory).
     Backup(Unbuilt),
-    /// Restore a backup.
+    /// Restore a backup (not built yet).
     Restore(Unbuilt),
-    /// Migrate or copy the database.
+    /// Migrate or copy the database (not built yet).
     Db(Unbuilt),
     /// Check this machine and the data directory for what commonly goes wrong.
     Doctor(Doctor),
@@ -79,10 +89,12 @@ pub struct ConfigArgs {
 pub struct Serve {
     #[command(flatten)]
     pub config: ConfigArgs,
-    /// Roles that this process plays, separated by commas.
+    /// Roles that this process plays, separated by commas. Edge and origin are served as one;
+    /// encoder and control are not built yet.
     #[arg(long, value_delimiter = ',', value_name = "ROLES")]
     pub roles: Vec<Role>,
-    /// Ask for no signed URLs and show a page that plays every title: development and benchmarks.
+    /// Ask for no signed URLs and show a page that plays every title. For development and
+    /// benchmarks. Without it media answers 403: signed URLs are not built yet.
     #[arg(long)]
     pub open: bool,
 }
@@ -106,7 +118,7 @@ pub struct Ingest {
     /// Title shown to viewers [default: name of the first file].
     #[arg(long, value_name = "TEXT")]
     pub title: Option<String>,
-    /// `none` keeps the files as they are; `auto` or a file would encode a ladder.
+    /// `none` keeps the files as they are; encoding a ladder is not built yet.
     #[arg(long, value_name = "auto|none|FILE", default_value = "none")]
     pub ladder: String,
     /// Segments end at the first common key frame after so many seconds
@@ -118,7 +130,7 @@ pub struct Ingest {
     pub replace: bool,
     #[command(flatten)]
     pub config: ConfigArgs,
-    /// Ingest into a running server instead of a data directory.
+    /// Upload to a running server instead of a data directory (not built yet).
     #[arg(long, value_name = "URL", requires = "token")]
     pub server: Option<String>,
     /// Access token for `--server`.
@@ -137,7 +149,7 @@ pub struct Package {
     /// Folder to write into; made when missing.
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
-    /// What to write, separated by commas.
+    /// What to write, separated by commas: `cmaf`, `cmaf-single`, `ts`.
     #[arg(long, value_delimiter = ',', default_value = "cmaf")]
     pub presets: Vec<String>,
     /// Segments end at the first common key frame after so many seconds.
@@ -150,6 +162,7 @@ pub struct Package {
 
 #[derive(Args, Debug)]
 pub struct Probe {
+    /// MP4 or MOV.
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
     /// Print one JSON document.
@@ -169,6 +182,7 @@ pub enum Assets {
     },
     /// Remove a title and its files.
     Remove {
+        /// Identifier, as `assets list` shows it.
         id: String,
         #[command(flatten)]
         config: ConfigArgs,

@@ -1,5 +1,8 @@
 //! `streamverse`: command line and wiring of roles.
 
+// Nothing reaches into a program from outside: `pub` means "for the other modules" here.
+#![allow(unreachable_pub)]
+
 mod admin;
 mod cli;
 mod clock;
@@ -30,15 +33,18 @@ fn main() -> ExitCode {
     }
 }
 
-/// An error with its causes, each told once: some errors have their cause in their own text.
+/// The error and its causes, without those that the text in front of them already tells.
 fn message(error: &anyhow::Error) -> String {
-    error.chain().map(ToString::to_string).fold(String::new(), |message, cause| {
-        match (message.is_empty(), message.contains(&cause)) {
-            (true, _) => cause,
-            (_, true) => message,
-            (_, false) => format!("{message}: {cause}"),
+    let mut message = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if message.is_empty() {
+            message = cause;
+        } else if !message.contains(&cause) {
+            message.push_str(": ");
+            message.push_str(&cause);
         }
-    })
+    }
+    message
 }
 
 fn run(command: Command) -> anyhow::Result<ExitCode> {
@@ -54,7 +60,12 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Keys(_) => unbuilt("keys", "content protection"),
         Command::Users(_) => unbuilt("users", "accounts"),
         Command::Tenants(_) => unbuilt("tenants", "accounts"),
-        Command::Backup(_) | Command::Restore(_) => unbuilt("backup", "the database"),
+        Command::Backup(_) => {
+            unbuilt("backup", "the database; until then, copy the data directory")
+        }
+        Command::Restore(_) => {
+            unbuilt("restore", "the database; until then, copy the data directory")
+        }
         Command::Db(_) => unbuilt("db", "the database"),
     }
 }

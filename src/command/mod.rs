@@ -8,7 +8,7 @@ pub mod package;
 pub mod probe;
 pub mod serve;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use anyhow::{Context, bail};
@@ -108,9 +108,4 @@ pub fn absolute(files: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
         std::path::absolute(path).with_context(|| format!("cannot find {}", path.display()))
     };
     files.iter().map(absolute).collect()
-}
-
-/// A name for messages.
-pub fn shown(path: &Path) -> String {
-    path.display().to_string()
 }

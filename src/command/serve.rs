@@ -25,7 +25,8 @@ use crate::output;
 pub fn run(arguments: &Serve) -> anyhow::Result<ExitCode> {
     let roles = &arguments.roles;
     if let Some(role) = roles.iter().find(|role| matches!(role, Role::Encoder | Role::Control)) {
-        bail!("role {role:?} is not built yet; this version serves as edge and origin in one");
+        let role = format!("{role:?}").to_lowercase();
+        bail!("role `{role}` is not built yet; this version serves as edge and origin in one");
     }
     let loaded = load_config(&arguments.config, Vec::new())?;
     let log = init_log(&loaded.config.log)?;
