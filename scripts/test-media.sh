@@ -152,7 +152,7 @@ timing() {
   # The barcode counts a 60 fps grid; 30, 12 and 20 pictures a second are kept of it.
   make_file vfr.mp4 \
     -filter_complex "$(picture 60 9 426 240);[v]select='if(lt(n,180),not(mod(n,2)),if(lt(n,360),not(mod(n,5)),not(mod(n,3))))'[kept];$(sound 441 48000 9 eng)" \
-    -map '[kept]' -map '[eng]' -metadata:s:a:0 language=eng -fps_mode vfr -enc_time_base 1:60 \
+    -map '[kept]' -map '[eng]' -metadata:s:a:0 language=eng -fps_mode vfr -enc_time_base:v 1:60 \
     "${X264_B[@]}" -b:v 300k -force_key_frames 'expr:gte(t,n_forced*2)' -g 300 "${AAC[@]}" -video_track_timescale 60000
   describe '{"id":"vfr","layout":"variable frame rate","files":["vfr.mp4"],"fps":[60,1],"frames":186,"first_frame":0,"duration_seconds":9,"beep_phase_seconds":0,"video":{"codec":"h264","sizes":["426x240"]},"audio":['"$(audio eng aac 441 48000)"'],"text":[],"chromium":"av"}'
 
