@@ -27,10 +27,27 @@ if (!file) {
 }
 const titles = JSON.parse(readFileSync(file, 'utf8')).filter(({ chromium }) => chromium === 'av');
 
+// What these players do to ffmpeg's own packaging of the same titles too. Out of transport streams,
+// hls.js and shaka-player put the first decode time where the first picture belongs, so that
+// pictures come late by the reordering delay (two frames here); shaka-player moves no sound with
+// them. In HLS, shaka-player and Chromium place the first sample of a rendition at its playlist's start.
+const REORDERED_MS_MAX = 100;
+const REORDERED_TITLES = ['ntsc', 'sixty', 'open-gop', 'vfr'];
+
+function known(title, player, manifest, preset) {
+  if (preset === 'ts' && REORDERED_TITLES.includes(title.id) && ['hls.js', 'shaka'].includes(player)) {
+    return { 'offset-ms-max': REORDERED_MS_MAX, ...(player === 'shaka' ? { 'avsync-ms-max': REORDERED_MS_MAX } : {}) };
+  }
+  if (title.id === 'late-audio' && manifest === 'master.m3u8' && player !== 'hls.js' && !(preset === 'ts' && player === 'native')) {
+    return { avsync: undefined };
+  }
+  return {};
+}
+
 function demands(title, player, direct) {
   const several = title.audio.length > 1;
-  // Chromium's own decoder fails at the first leading pictures after a seek into an open GOP.
-  const breaksAtSeeks = title.id === 'open-gop' && player === 'native';
+  // Chromium's decoder fails at the first leading pictures after a seek into an open GOP.
+  const breaksAtSeeks = title.id === 'open-gop';
   const choice = player !== 'native' && !direct;
   const tones = (several && choice ? title.audio : title.audio.slice(0, 1)).map(({ language, tone_hz: hz }) => `${language}=${hz}`);
   return {
@@ -65,6 +82,7 @@ function packaged(title) {
       url: `/vod/${title.id}/${preset}/${manifest}`,
       player,
       ...demands(title, player, false),
+      ...known(title, player, manifest, preset),
     }));
   });
 }

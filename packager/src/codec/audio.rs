@@ -13,7 +13,7 @@ const VERSION_AT: usize = HEADER_SIZE;
 const CHANNELS_AT: usize = HEADER_SIZE + 8;
 /// 16.16 fixed point.
 const RATE_AT: usize = HEADER_SIZE + 16;
-const FIXED_SIZE: usize = HEADER_SIZE + 20;
+pub(super) const FIXED_SIZE: usize = HEADER_SIZE + 20;
 /// Four fields more in version 1: samples per packet, bytes per packet, frame and sample.
 const QUICKTIME_V1_SIZE: usize = FIXED_SIZE + 16;
 /// In version 2: size, rate as `f64`, channels, and five more fields.
@@ -55,7 +55,7 @@ pub(super) fn describe(entry: Entry<'_>) -> Result<AudioParams, PackageError> {
 }
 
 /// Channels, rate in hertz, and where the boxes begin.
-fn read_fixed(entry: &Entry<'_>) -> Result<(u16, u32, usize), PackageError> {
+pub(super) fn read_fixed(entry: &Entry<'_>) -> Result<(u16, u32, usize), PackageError> {
     let channels = entry.u16(CHANNELS_AT)?;
     let sample_rate = entry.u32(RATE_AT)? >> 16;
     match entry.u16(VERSION_AT)? {

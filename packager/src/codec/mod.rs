@@ -16,6 +16,7 @@ mod hevc;
 mod iamf;
 mod nal;
 mod other_audio;
+mod quicktime_sound;
 mod sample_entry;
 mod scanner;
 mod sei;
@@ -24,5 +25,6 @@ mod video;
 mod vp9;
 
 pub use nal::nal_units;
+pub use quicktime_sound::iso_audio_entry;
 pub use sample_entry::describe;
 pub use scanner::{RandomAccess, SampleFacts, SampleScanner};

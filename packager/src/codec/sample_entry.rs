@@ -89,6 +89,10 @@ impl<'a> Entry<'a> {
         self.children.iter().find(|child| kinds.contains(&&child.kind.0)).copied()
     }
 
+    pub(super) fn children(&self) -> &[Child<'a>] {
+        &self.children
+    }
+
     pub(super) fn all(&self, kind: &[u8; 4]) -> impl Iterator<Item = &Child<'a>> {
         self.children.iter().filter(move |child| child.kind.0 == *kind)
     }

@@ -2,13 +2,13 @@
 
 use super::box_reader::BoxReader;
 use super::{Encryption, SAMPLE_ENTRIES_MAX, SAMPLE_ENTRY_BYTES_MAX};
-use crate::codec::describe;
+use crate::codec::{describe, iso_audio_entry};
 use crate::track::MediaParams;
 use crate::{FourCc, PackageError};
 
 /// What `stsd` says.
 pub(super) struct SampleEntries {
-    /// Verbatim; equal ones once.
+    /// Verbatim but for QuickTime sound descriptions, which become ISO entries; equal ones once.
     pub entries: Vec<Vec<u8>>,
     /// Place in `entries` of each entry of `stsd`.
     pub indexes: Vec<u16>,
@@ -53,8 +53,13 @@ pub(super) fn read_stsd(
         }
         encryption = encryption.or(protection);
         data_references.push(read_data_reference(entry)?);
-        let index = entries.iter().position(|known| known == bytes).unwrap_or_else(|| {
-            entries.push(bytes.to_vec());
+        let rewritten = match &handler.0 {
+            b"soun" => iso_audio_entry(track, bytes, entry.start())?,
+            _ => None,
+        };
+        let kept = rewritten.as_deref().unwrap_or(bytes);
+        let index = entries.iter().position(|known| known == kept).unwrap_or_else(|| {
+            entries.push(kept.to_vec());
             entries.len() - 1
         });
         if entries.iter().map(Vec::len).sum::<usize>() > SAMPLE_ENTRY_BYTES_MAX {

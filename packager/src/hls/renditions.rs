@@ -9,7 +9,7 @@
 use super::tag::AttributeTag;
 use super::{SegmentFormat, tracks_of};
 use crate::presentation::{Accessibility, BitRate, Presentation, PresentedTrack, TrackRole};
-use crate::track::{AudioCodec, AudioParams, MediaParams, TrackKind};
+use crate::track::{AudioCodec, AudioParams, MediaParams, TrackInfo, TrackKind};
 use crate::uri::PlaylistName;
 
 pub(super) const SUBTITLES_GROUP: &str = "subtitles";
@@ -41,9 +41,18 @@ pub(super) struct AudioGroup<'p> {
 }
 
 impl AudioGroup<'_> {
-    /// Distinct codec strings in the group.
+    /// Codec strings of the group.
     pub(super) fn codecs(&self) -> impl Iterator<Item = &str> {
-        self.members.iter().map(|track| track.index.info.codecs())
+        self.members.iter().map(|track| hls_codecs(&track.index.info))
+    }
+}
+
+/// The codec string that players of HLS know. They call MP3 by its MPEG-4 object type (34, Layer-3)
+/// in every container; the two object types of `esds` mean nothing to them.
+fn hls_codecs(info: &TrackInfo) -> &str {
+    match &info.media {
+        MediaParams::Audio(audio) if audio.codec == AudioCodec::Mp3 => "mp4a.40.34",
+        _ => info.codecs(),
     }
 }
 

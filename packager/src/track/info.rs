@@ -16,8 +16,9 @@ pub struct TrackInfo {
     pub name: String,
     /// `tkhd` matrix, verbatim; `None` for the identity.
     pub display_matrix: Option<[i32; 9]>,
-    /// Sample entry boxes verbatim, headers included, in `stsd` order. Never empty for video and
-    /// audio; those with equal bytes are stored once.
+    /// Sample entry boxes verbatim, headers included, in `stsd` order; QuickTime sound descriptions
+    /// alone are rewritten as ISO entries. Never empty for video and audio; those with equal bytes
+    /// are stored once.
     pub sample_entries: Vec<Vec<u8>>,
     pub media: MediaParams,
 }
