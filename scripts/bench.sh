@@ -69,6 +69,7 @@ rung 480 854x480 1500
 FILES=("$MEDIA/1080.mp4" "$MEDIA/720.mp4" "$MEDIA/480.mp4")
 
 "$STREAMVERSE" ingest "${FILES[@]}" --id ten --ladder none --data "$WORK/data" >/dev/null
+: >"$WORK/ready"
 STREAMVERSE__MEDIA__HTTP=127.0.0.1:0 STREAMVERSE__OPS__HTTP=127.0.0.1:0 \
   taskset -c 0 "$STREAMVERSE" serve --open --data "$WORK/data" >"$WORK/ready" 2>/dev/null &
 OURS=$!
