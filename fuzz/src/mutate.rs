@@ -9,7 +9,7 @@ impl Random {
         Self(seed | 1)
     }
 
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -18,7 +18,7 @@ impl Random {
 
     /// A number below `bound`, or 0.
     pub fn below(&mut self, bound: usize) -> usize {
-        (self.next() % bound.max(1) as u64) as usize
+        (self.draw() % bound.max(1) as u64) as usize
     }
 }
 
@@ -33,7 +33,7 @@ pub fn mutate(bytes: &mut Vec<u8>, other: &[u8], random: &mut Random) {
         let reach = if random.below(2) == 0 { bytes.len() } else { bytes.len().min(4_096) };
         let at = random.below(reach);
         match random.below(9) {
-            0 => put(bytes, at, &[random.next() as u8]),
+            0 => put(bytes, at, &[random.draw() as u8]),
             1 => put(bytes, at, &[1 << random.below(8)]),
             2 => {
                 let edge = EDGES[random.below(EDGES.len())];

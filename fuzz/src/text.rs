@@ -15,10 +15,8 @@ pub fn text(data: &[u8]) {
         parse_text_file(data, MPEGTS_ORIGIN_TS),
         parse_webvtt(data, MPEGTS_ORIGIN_FMP4),
         parse_srt(data),
-    ] {
-        if let Ok(parsed) = parsed {
-            check_track(&parsed.track);
-        }
+    ].into_iter().flatten() {
+        check_track(&parsed.track);
     }
 }
 

@@ -59,7 +59,7 @@ pub enum OriginError {
 
     /// An error that several requests waited for.
     #[error(transparent)]
-    Shared(Arc<OriginError>),
+    Shared(Arc<Self>),
 }
 
 impl OriginError {

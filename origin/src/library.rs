@@ -24,7 +24,7 @@ use crate::loaded::LoadedAsset;
 use crate::preset::Preset;
 
 /// `asset.json` of a title with a million cuts is below this.
-pub const DOCUMENT_BYTES_MAX: u64 = 64 << 20;
+pub(crate) const DOCUMENT_BYTES_MAX: u64 = 64 << 20;
 /// How long a title is trusted to be unchanged.
 const RECHECK_AFTER: Duration = Duration::from_secs(2);
 /// How long a request waits to hear that a warm title is unchanged. A store that needs longer is

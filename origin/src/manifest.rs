@@ -14,8 +14,8 @@ use crate::preset::{Addressing, Preset};
 use crate::query::ManifestQuery;
 
 /// Media types of what this module writes.
-pub const HLS_TYPE: &str = "application/vnd.apple.mpegurl";
-pub const DASH_TYPE: &str = "application/dash+xml";
+pub(crate) const HLS_TYPE: &str = "application/vnd.apple.mpegurl";
+pub(crate) const DASH_TYPE: &str = "application/dash+xml";
 
 /// The part of a title that `query` asks for under `preset`.
 fn presentation<'a>(
@@ -33,7 +33,7 @@ fn presentation<'a>(
     Ok(presentation)
 }
 
-pub fn multivariant(
+pub(crate) fn multivariant(
     asset: &LoadedAsset,
     preset: &Preset,
     query: &ManifestQuery,
@@ -46,7 +46,7 @@ pub fn multivariant(
 
 /// # Errors
 /// [`OriginError::NotFound`] for presets that DASH has no form of.
-pub fn mpd(
+pub(crate) fn mpd(
     asset: &LoadedAsset,
     preset: &Preset,
     query: &ManifestQuery,
@@ -70,7 +70,7 @@ pub fn mpd(
 
 /// # Errors
 /// [`OriginError::NotFound`] when the title or the preset has no such playlist.
-pub fn playlist(
+pub(crate) fn playlist(
     asset: &LoadedAsset,
     preset: &Preset,
     name: PlaylistName<'_>,

@@ -34,7 +34,7 @@ const ETAG_DIGITS: usize = 16;
 /// # Errors
 /// 404 for what doesn't exist, 410 for revisions that were replaced too long ago, 400 for a query
 /// that can't be read, 503 when a file is not what was ingested.
-pub async fn entity(
+pub(crate) async fn entity(
     library: &Library,
     id: &AssetId,
     name: ResourceName<'_>,

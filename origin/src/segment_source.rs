@@ -32,7 +32,7 @@ const GATHER_RUN_BYTES_MIN: u64 = 8 << 10;
 
 /// A CMAF media segment.
 #[derive(Clone)]
-pub struct Fmp4Segment {
+pub(crate) struct Fmp4Segment {
     pub track: Arc<LoadedTrack>,
     /// From 0.
     pub index: usize,
@@ -88,7 +88,7 @@ impl Source for Fmp4Segment {
 
 /// One sync sample as a CMAF segment of its own.
 #[derive(Clone)]
-pub struct Fmp4IFrame {
+pub(crate) struct Fmp4IFrame {
     pub track: Arc<LoadedTrack>,
     /// From 0.
     pub index: usize,
@@ -141,7 +141,7 @@ impl Source for Fmp4IFrame {
 
 /// A whole track as one file: init segment, segment index, and every segment.
 #[derive(Clone)]
-pub struct SingleFileSource {
+pub(crate) struct SingleFileSource {
     pub track: Arc<LoadedTrack>,
     pub layout: Arc<SingleFile>,
 }
@@ -181,7 +181,7 @@ impl Source for SingleFileSource {
 
 /// A file of the title as it lies in the store: pictures.
 #[derive(Clone)]
-pub struct FileSource {
+pub(crate) struct FileSource {
     pub reader: Arc<ObjectReader>,
 }
 

@@ -24,7 +24,7 @@ const BATCH: BatchLimits = BatchLimits { bytes: 64 << 10, gap_bytes: 4 << 10 };
 
 /// A segment of one track, or of video and audio multiplexed.
 #[derive(Clone)]
-pub struct TsSegment {
+pub(crate) struct TsSegment {
     pub asset: AssetId,
     pub video: Option<Arc<LoadedTrack>>,
     pub audio: Option<Arc<LoadedTrack>>,
@@ -185,7 +185,7 @@ fn clip(bytes: Bytes, at: &mut u64, range: &Range<u64>) -> Bytes {
 }
 
 /// Reads a sync sample and writes it as a segment of its own.
-pub async fn ts_iframe(track: &LoadedTrack, index: usize) -> Result<Option<Bytes>, OriginError> {
+pub(crate) async fn ts_iframe(track: &LoadedTrack, index: usize) -> Result<Option<Bytes>, OriginError> {
     let (Some(entry), TrackContent::Samples { media, .. }) =
         (track.index.iframes.get(index), &track.content)
     else {

@@ -174,7 +174,8 @@ async fn whoever_comes_second_is_told() {
     let message = error.to_string();
     assert!(matches!(error, OriginError::Refused { .. }), "{message}");
     assert!(message.contains("meanwhile") && message.contains("--replace"), "{message}");
-    other.lock().unwrap().take().unwrap().await.unwrap();
+    let other = other.lock().unwrap().take().unwrap();
+    other.await.unwrap();
     assert_eq!(tree(&rig.title_folder()), ["asset.json"], "theirs stays, ours is gone");
     assert_eq!(rig.temporary_files(), 0);
 }

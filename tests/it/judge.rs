@@ -67,7 +67,7 @@ pub(crate) fn check_segments(rendition: &Rendition) -> (Vec<boxes::Sample>, u32)
             assert_eq!(duration as i64, segment.duration(), "{context}");
         }
         if rendition.target_seconds > 0 {
-            let from = announced_end.unwrap_or_else(|| segment.tfdt as f64 * tick);
+            let from = announced_end.unwrap_or(segment.tfdt as f64 * tick);
             let announced = from + piece.seconds;
             let is = segment.end() as f64 * tick;
             // EXTINF has three decimals, rounded so that sums don't drift.

@@ -77,7 +77,6 @@ pub(crate) struct Stream {
     pub(crate) file: PathBuf,
     /// Index in the file, from 0.
     pub(crate) index: u64,
-    pub(crate) id: String,
     pub(crate) kind: String,
     pub(crate) codec: String,
     pub(crate) packets: Vec<Packet>,
@@ -112,7 +111,6 @@ pub(crate) fn streams(file: &Path) -> Result<Vec<Stream>, String> {
             Stream {
                 file: file.to_owned(),
                 index: stream["index"].as_u64().expect("an index"),
-                id: string("id"),
                 kind: string("codec_type"),
                 codec: string("codec_name"),
                 packets: of_stream.map(|row| packet(row, base)).collect(),

@@ -127,8 +127,8 @@ fn body_len(head: &[u8]) -> Result<u64> {
     if !head.starts_with("HTTP/1.1 200 ") {
         return Err(wrong("the status is not 200"));
     }
-    let fields = head.lines().filter_map(|line| line.split_once(':'));
-    let length = fields.filter(|(name, _)| name.eq_ignore_ascii_case("content-length")).last();
+    let mut fields = head.lines().filter_map(|line| line.split_once(':'));
+    let length = fields.rfind(|(name, _)| name.eq_ignore_ascii_case("content-length"));
     let length = length.and_then(|(_, value)| value.trim().parse().ok());
     length.ok_or_else(|| wrong("the answer has no length"))
 }

@@ -8,7 +8,7 @@ use crate::OriginError;
 
 /// The files of one title, sorted by what they are.
 #[derive(Debug, Default)]
-pub struct Inputs {
+pub(super) struct Inputs {
     pub movies: Vec<PathBuf>,
     pub text: Vec<PathBuf>,
     pub thumbnails: Option<PathBuf>,
@@ -24,7 +24,7 @@ impl Inputs {
     /// # Errors
     /// [`OriginError::Io`] for files that can't be read, [`OriginError::Refused`] for those that
     /// are none of the known kinds and for more posters or thumbnails than one.
-    pub fn sort(files: &[PathBuf]) -> Result<Self, OriginError> {
+    pub(super) fn sort(files: &[PathBuf]) -> Result<Self, OriginError> {
         if files.len() > FILES_MAX {
             let reason = format!("{} files are more than the {FILES_MAX} of a title", files.len());
             return Err(OriginError::Refused { reason });

@@ -85,7 +85,7 @@ pub fn prepare(files: &[PathBuf], target: MediaTime) -> Result<Prepared, OriginE
         }
         for track in movie.tracks {
             if let Some(encryption) = track.encryption {
-                let scheme = encryption.scheme.map_or("unknown".to_owned(), |s| s.to_string());
+                let scheme = encryption.scheme.map_or_else(|| "unknown".to_owned(), |s| s.to_string());
                 let reason =
                     format!("the samples are encrypted (scheme `{scheme}`): give the clear source");
                 left_out.push(LeftOut { source, track_id: track.info.source_track_id, reason });
@@ -295,7 +295,7 @@ fn read_thumbnail_files(path: &Path) -> Result<ThumbnailFiles, OriginError> {
     let bytes = read_side_file(path)?;
     let unreadable = |source| OriginError::Unreadable { file: path.display().to_string(), source };
     let mut grid = parse_thumbnails(&bytes).map_err(unreadable)?;
-    let folder = path.parent().unwrap_or(Path::new(""));
+    let folder = path.parent().unwrap_or_else(|| Path::new(""));
     let mut files = Vec::with_capacity(grid.files.len());
     for name in &grid.files {
         // The index is somebody's file: it may name its neighbours and nothing else.
@@ -321,7 +321,7 @@ fn read_thumbnail_files(path: &Path) -> Result<ThumbnailFiles, OriginError> {
 }
 
 /// Whether a text track's samples become cues; the others are carried over as they are.
-pub fn becomes_cues(track: &ChosenTrack) -> bool {
+pub(super) fn becomes_cues(track: &ChosenTrack) -> bool {
     match &track.track.info.media {
         MediaParams::Text(text) => text.codec == TextCodec::WebVtt,
         _ => false,

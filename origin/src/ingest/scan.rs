@@ -21,7 +21,7 @@ const DRAIN_BYTES: usize = 8 << 20;
 const SAMPLE_BYTES_MAX: u32 = 256 << 20;
 
 /// What becomes of a track's samples.
-pub enum TrackSink {
+pub(super) enum TrackSink {
     Index(Box<IndexBuilder>),
     /// The index of a packed track, and the media object that its samples are copied into.
     Packed(Box<IndexBuilder>, Box<PackWriter>),
@@ -29,18 +29,18 @@ pub enum TrackSink {
 }
 
 /// Turns the samples of a text track into cues.
-pub struct CueSink {
+pub(super) struct CueSink {
     reader: SampleTextReader,
     table: SampleTable,
     next: usize,
 }
 
 impl CueSink {
-    pub fn new(reader: SampleTextReader, table: SampleTable) -> Self {
+    pub(super) fn new(reader: SampleTextReader, table: SampleTable) -> Self {
         Self { reader, table, next: 0 }
     }
 
-    pub fn finish(self) -> packager::text::CueTrack {
+    pub(super) fn finish(self) -> packager::text::CueTrack {
         self.reader.finish()
     }
 
@@ -89,7 +89,7 @@ impl TrackSink {
 ///
 /// # Errors
 /// [`OriginError::Unreadable`] names the sample that is wrong.
-pub fn scan_source(
+pub(super) fn scan_source(
     path: &Path,
     sinks: &mut [TrackSink],
     progress: &mut dyn FnMut(u64),

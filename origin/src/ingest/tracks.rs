@@ -27,7 +27,7 @@ const VIDEO_LENGTH_PARTS: u64 = 2;
 
 /// A track that may become part of the title.
 #[derive(Clone, Debug)]
-pub struct Candidate {
+pub(super) struct Candidate {
     /// Index of the source file.
     pub source: usize,
     pub track: SourceTrack,
@@ -57,7 +57,7 @@ pub struct LeftOut {
 ///
 /// Renditions usually carry the same audio each; the one with most bits of each language, codec
 /// and channel layout is kept.
-pub fn choose(candidates: Vec<Candidate>) -> (Vec<ChosenTrack>, Vec<LeftOut>) {
+pub(super) fn choose(candidates: Vec<Candidate>) -> (Vec<ChosenTrack>, Vec<LeftOut>) {
     let mut left_out = Vec::new();
     let (mut video, others): (Vec<_>, Vec<_>) =
         candidates.into_iter().partition(|candidate| kind(candidate) == TrackKind::Video);

@@ -61,7 +61,7 @@ fn catalog() -> &'static Path {
     })
 }
 
-#[expect(clippy::disallowed_methods, reason = "a test may write temporary files")]
+#[allow(clippy::disallowed_methods, reason = "a test may write temporary files")]
 fn write(path: &Path, text: &str) {
     std::fs::write(path, text).expect("the temporary folder can be written");
 }
