@@ -17,6 +17,7 @@ import { launchBrowser } from './lib/browser.mjs';
 const DESKTOP = { width: 1360, height: 900 };
 const PHONE = { width: 360, height: 740 };
 const WAIT_MS = 20000;
+const PANEL_WAIT_MS = 15000; // a rendition comes after up to two segments of six seconds
 
 const string = { type: 'string' };
 const { values } = parseArgs({ options: { base: string, title: string, screenshots: string, only: string, seconds: string } });
@@ -68,7 +69,7 @@ async function startPlaying(page) {
 /** A panel value must come and match. */
 async function expectValue(page, failures, id, pattern) {
   try {
-    await page.waitForFunction(([node, source]) => new RegExp(source).test(document.getElementById(node).innerText), [id, pattern.source], { timeout: 6000 });
+    await page.waitForFunction(([node, source]) => new RegExp(source).test(document.getElementById(node).innerText), [id, pattern.source], { timeout: PANEL_WAIT_MS });
   } catch {
     failures.push(`#${id} shows '${await text(page, id)}', expected ${pattern}`);
   }

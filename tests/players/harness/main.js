@@ -8,6 +8,8 @@ import { Listener } from './sound.js';
 const FRAMES_MAX = 20000;
 const SEEK_TIMEOUT_MS = 15000;
 const STEP_TIMEOUT_MS = 20000;
+// hls.js switches after the segment that follows the playing one: two segments of six seconds.
+const SWITCH_ROOM_SECONDS = 13;
 const SETTLE_MS = 700;
 
 const video = document.getElementById('video');
@@ -141,7 +143,7 @@ async function probeTones(adapter, listener, tones, evidence) {
 async function switchRenditions(adapter, evidence) {
   const renditions = adapter.renditions();
   for (const target of [...renditions, ...renditions.slice(0, 1)]) {
-    await keepAwayFromEnd(4);
+    await keepAwayFromEnd(SWITCH_ROOM_SECONDS);
     evidence.phase = `switch ${target.width}x${target.height}`;
     const from = video.currentTime;
     const mark = evidence.frames.length;
