@@ -15,7 +15,10 @@ pub fn text(data: &[u8]) {
         parse_text_file(data, MPEGTS_ORIGIN_TS),
         parse_webvtt(data, MPEGTS_ORIGIN_FMP4),
         parse_srt(data),
-    ].into_iter().flatten() {
+    ]
+    .into_iter()
+    .flatten()
+    {
         check_track(&parsed.track);
     }
 }

@@ -185,7 +185,10 @@ fn clip(bytes: Bytes, at: &mut u64, range: &Range<u64>) -> Bytes {
 }
 
 /// Reads a sync sample and writes it as a segment of its own.
-pub(crate) async fn ts_iframe(track: &LoadedTrack, index: usize) -> Result<Option<Bytes>, OriginError> {
+pub(crate) async fn ts_iframe(
+    track: &LoadedTrack,
+    index: usize,
+) -> Result<Option<Bytes>, OriginError> {
     let (Some(entry), TrackContent::Samples { media, .. }) =
         (track.index.iframes.get(index), &track.content)
     else {

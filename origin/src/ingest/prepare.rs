@@ -85,7 +85,8 @@ pub fn prepare(files: &[PathBuf], target: MediaTime) -> Result<Prepared, OriginE
         }
         for track in movie.tracks {
             if let Some(encryption) = track.encryption {
-                let scheme = encryption.scheme.map_or_else(|| "unknown".to_owned(), |s| s.to_string());
+                let scheme =
+                    encryption.scheme.map_or_else(|| "unknown".to_owned(), |s| s.to_string());
                 let reason =
                     format!("the samples are encrypted (scheme `{scheme}`): give the clear source");
                 left_out.push(LeftOut { source, track_id: track.info.source_track_id, reason });
