@@ -6,11 +6,8 @@ use packager::presentation::{Accessibility, TrackRole};
 use packager::track::{MediaParams, TrackInfo, TrackKind};
 
 /// Names of handlers that encoders put in by themselves: they say nothing to a viewer.
-const EMPTY_NAMES: [&str; 12] = [
-    "handler",
-    "soundhandler",
-    "videohandler",
-    "subtitlehandler",
+const EMPTY_NAMES: [&str; 9] = [
+    "handle",
     "core media",
     "mainconcept",
     "apple sound",
