@@ -12,8 +12,8 @@ SAMPLE_DIR ?= $(TARGET_DIR)/sample
 MEDIA_DIR ?= $(TARGET_DIR)/test-media
 PYTHON_DIR ?= $(TARGET_DIR)/python
 
-BUILD_PACKAGES := ca-certificates gcc libc6-dev nodejs npm
-SAMPLE_PACKAGES := ffmpeg python3 python3-pip
+BUILD_PACKAGES := ca-certificates gcc libc6-dev nodejs/node npm/npm
+SAMPLE_PACKAGES := ffmpeg/ffmpeg python3/python3 python3-pip
 TEST_PACKAGES := $(SAMPLE_PACKAGES) python3-venv chromium fonts-dejavu-core libxml2-utils curl
 BENCH_PACKAGES := nginx-light ffmpeg curl
 SOAK_PACKAGES := clang

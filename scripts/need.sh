@@ -1,8 +1,10 @@
 #!/bin/sh
 # Installs the Debian packages that are missing, and nothing when none is.
 #
-#   scripts/need.sh PURPOSE PACKAGE...
+#   scripts/need.sh PURPOSE PACKAGE[/COMMAND]...
 #
+# A package named with a command is there when the command is, wherever it came from: Node.js often
+# brings an npm of its own, which Debian's package would collide with.
 # Without root, or without apt, it prints the command that brings them and stops.
 set -eu
 
@@ -10,7 +12,12 @@ purpose=$1
 shift
 
 missing=
-for package in "$@"; do
+for wanted in "$@"; do
+    package=${wanted%%/*}
+    command=${wanted#"$package"}
+    if [ -n "$command" ] && command -v "${command#/}" >/dev/null; then
+        continue
+    fi
     state=$(dpkg-query -W -f '${Status}' "$package" 2>/dev/null || true)
     case $state in
         *"ok installed") ;;
