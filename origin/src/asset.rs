@@ -327,7 +327,7 @@ mod tests {
             "cut_list": {{"timescale": 1000, "cuts": [0]}},
             "sources": [{{"file": "source-1.mp4", "given_name": "a.mp4", "len_bytes": 9,
                 "digest": "d1", "version": {version}}}],
-            "tracks": [{{"name": "v1", "kind": "video", "class": "hd", "revision": "r",
+            "tracks": [{{"name": "v1", "kind": "video", "class": "hd", "revision": "0f1e2d3c4b",
                 "media_file": "source-1.mp4", "index_file": "v1.idx", "index_digest": "d2",
                 "language": "und", "label": "", "role": "main", "is_default": true}}]}}"#
         );

@@ -185,7 +185,8 @@ fn real_files_keep_their_packets() {
     for path in paths {
         let Some(source) = Source::try_read(&path) else { continue };
         // FFmpeg joins PCM samples into packets as it likes.
-        let is_pcm = |track: &&SourceTrack| track.info.sample_entries[0][4..8] == *b"sowt";
+        let is_pcm =
+            |track: &&SourceTrack| matches!(&track.info.sample_entries[0][4..8], b"sowt" | b"ipcm");
         for track in source.tracks.iter().filter(|track| !is_pcm(track)) {
             check_packets(&path, &source, track, &out);
             tracks += 1;

@@ -4,17 +4,19 @@ use super::model::{Addressing, Config, Packaging, Preset, Protection};
 use super::value::Listen;
 
 /// Names of presets that are built in, and of directories that lie beside those of presets.
-pub(super) const BUILT_IN_PRESETS: [&str; 10] = [
+pub(super) const BUILT_IN_PRESETS: [&str; 12] = [
     "cmaf",
     "cmaf-single",
-    "fmp4",
-    "mpegts",
     "ts",
     "cenc",
     "cbcs",
     "ts-aes128",
     "ts-sample-aes",
+    "fmp4",
+    "mpegts",
     "webvtt",
+    "webvtt-ts",
+    "image",
 ];
 
 /// Longest name of a preset, in bytes.
