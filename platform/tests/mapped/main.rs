@@ -73,7 +73,10 @@ async fn body(mut stream: TcpStream) -> (Vec<u8>, bool) {
             break;
         }
     }
-    let head = all.windows(4).position(|window| window == b"\r\n\r\n").unwrap();
+    // The head goes out with the first bytes of the file, and not at all when these fail.
+    let Some(head) = all.windows(4).position(|window| window == b"\r\n\r\n") else {
+        return (Vec::new(), false);
+    };
     let body = all.split_off(head + 4);
     let is_whole = body.len() == LEN;
     (body, is_whole)
