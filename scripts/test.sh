@@ -156,7 +156,7 @@ play_matrix() {
   local size=(--quick)
   [[ -n ${STREAMVERSE_SOAK:-} ]] && size=()
   node tests/players/cases.mjs "$MEDIA/media.json" "${size[@]}" > "$WORK/cases.json"
-  node tests/players/matrix.mjs --base "$BASE" --cases "$WORK/cases.json" --jobs "$JOBS"
+  node tests/players/matrix.mjs --base "$BASE" --cases "$WORK/cases.json" --jobs "$JOBS" --tries 2
 }
 
 use_page() { node tests/players/page.mjs --base "$BASE" --title bunny; }

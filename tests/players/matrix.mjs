@@ -1,11 +1,13 @@
 #!/usr/bin/env node
 // Runs many cases in one browser process, one after the other.
 //
-//   node matrix.mjs --base http://127.0.0.1:PORT --cases cases.json [--jobs N] [--results FILE] [--only REGEX]
+//   node matrix.mjs --base http://127.0.0.1:PORT --cases cases.json [--jobs N] [--results FILE] [--only REGEX] [--tries N]
 //
 // cases.json is an array of objects with the long options of play.mjs as keys, a `name`, and a `url`
 // that may be relative to --base. Prints a line per case and last `N passed, M failed`; --results
-// gets the JSON lines. Exit status: 0 all passed, 1 not, 2 wrong usage.
+// gets the JSON lines. With --tries 2 a case that fails is played once more, alone and named as such:
+// the bytes are the same every time, so that a fault of theirs fails again, while a player that lost
+// a race on a busy machine does not. Exit status: 0 all passed, 1 not, 2 wrong usage.
 
 import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
@@ -19,7 +21,7 @@ let values;
 let cases;
 try {
   const string = { type: 'string' };
-  ({ values } = parseArgs({ options: { base: string, cases: string, jobs: string, results: string, only: string, h3: string, map: string, 'ignore-certificate': { type: 'boolean' } } }));
+  ({ values } = parseArgs({ options: { base: string, cases: string, jobs: string, results: string, only: string, tries: string, h3: string, map: string, 'ignore-certificate': { type: 'boolean' } } }));
   if (!values.cases) throw new Error('--cases is missing');
   cases = JSON.parse(readFileSync(values.cases, 'utf8'))
     .map((raw) => normalise({ ...raw, url: new URL(raw.url, values.base).href }))
@@ -36,13 +38,17 @@ if (values.results) writeFileSync(values.results, '');
 const failed = [];
 const queue = [...cases];
 
+async function play(options) {
+  return runCase(browser, origin, options).catch((error) => ({ ok: false, name: options.name, failures: [`harness: ${error.message}`] }));
+}
+
 async function work() {
   for (let options = queue.shift(); options; options = queue.shift()) {
     const startedAt = Date.now();
-    const result = await runCase(browser, origin, options).catch((error) => ({ ok: false, name: options.name, failures: [`harness: ${error.message}`] }));
+    const result = await play(options);
     const seconds = ((Date.now() - startedAt) / 1000).toFixed(1);
     console.log(`${result.ok ? 'ok  ' : 'FAIL'} ${options.name} (${seconds} s)${result.ok ? '' : `\n     ${result.failures.join('\n     ')}`}`);
-    if (!result.ok) failed.push(options.name);
+    if (!result.ok) failed.push(options);
     if (values.results) appendFileSync(values.results, `${JSON.stringify(result)}\n`);
   }
 }
@@ -50,6 +56,10 @@ async function work() {
 try {
   const jobs = Math.min(Math.max(Number(values.jobs) || 1, 1), JOBS_MAX);
   await Promise.all(Array.from({ length: jobs }, work));
+  for (let tries = Number(values.tries) || 1; tries > 1; tries -= 1) {
+    queue.push(...failed.splice(0).map((options) => ({ ...options, name: `${options.name}, once more` })));
+    await work();
+  }
 } finally {
   await browser.close();
   server.close();
