@@ -112,9 +112,8 @@ impl IndexBuilder {
     /// so that there is nothing to count.
     #[must_use]
     pub fn beside(mut self, others: &[Arc<TrackPlaces>]) -> Self {
-        let chunks = others.iter().map(|places| (places.chunks_behind(&self.table), places));
-        let best = chunks.filter(|(chunks, _)| *chunks > 0).max_by_key(|(chunks, _)| *chunks);
-        self.guide = best.map(|(_, places)| places.clone());
+        let best = others.iter().max_by_key(|places| places.chunks_behind(&self.table));
+        self.guide = best.cloned();
         self
     }
 

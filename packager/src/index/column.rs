@@ -22,7 +22,7 @@ const ALL_EQUAL: u8 = 255;
 const ESCAPE_ZEROS: u32 = 24;
 /// Bits that hold the width of an outlier, less one.
 const WIDTH_BITS: u32 = 6;
-/// With more low bits than this a code would not fit the 57 bits that one load always brings.
+/// With more low bits than this a code would not fit the 56 bits that a refill makes ready.
 const K_MAX: u8 = 31;
 
 /// How a column is stored.
@@ -146,52 +146,71 @@ pub(super) fn read_column<T>(
     if k > K_MAX {
         return Err(reader.error("a column is coded in no known way"));
     }
-    let mut bits = BitReader { bytes: reader.rest(), at: 0 };
+    let mut bits = BitReader::new(reader.rest());
     for item in items {
-        let value = least.wrapping_add(bits.code(k) as i64);
+        let value = least.wrapping_add(bits.code(k.into()) as i64);
         set(item, value).ok_or_else(|| reader.error(reason))?;
     }
     // Bits past the end are zeros, which made outliers of what was missing.
-    reader.take(bits.at.div_ceil(8)).map(drop)
+    reader.take(bits.read_bytes()).map(drop)
 }
 
+/// Bits of a byte string, lowest first; those past its end are zeros.
 struct BitReader<'a> {
     bytes: &'a [u8],
-    /// In bits. No code is longer than 94, and a block has at most 2³² samples.
+    /// Bytes that went into `word`, past the end included.
     at: usize,
+    /// The next `bits` bits; above them are zeros, or bits that the next refill brings again.
+    word: u64,
+    bits: u32,
 }
 
-impl BitReader<'_> {
-    /// The next 57 bits at least, those past the end as zeros.
+impl<'a> BitReader<'a> {
+    fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, at: 0, word: 0, bits: 0 }
+    }
+
+    /// Makes 56 bits or more ready.
     #[inline]
-    fn load(&self) -> u64 {
-        let rest = self.bytes.get(self.at / 8..).unwrap_or_default();
-        let word = match rest.first_chunk() {
-            Some(word) => u64::from_le_bytes(*word),
-            None => {
-                let mut word = [0; 8];
-                word[..rest.len()].copy_from_slice(rest);
-                u64::from_le_bytes(word)
+    fn refill(&mut self) {
+        match self.bytes.get(self.at..).and_then(<[u8]>::first_chunk) {
+            Some(word) => {
+                self.word |= u64::from_le_bytes(*word) << self.bits;
+                self.at += ((63 - self.bits) / 8) as usize;
+                self.bits |= 56;
             }
-        };
-        word >> (self.at % 8)
+            None => self.refill_at_end(),
+        }
+    }
+
+    #[cold]
+    fn refill_at_end(&mut self) {
+        while self.bits < 56 {
+            let byte = self.bytes.get(self.at).copied().unwrap_or(0);
+            self.word |= u64::from(byte) << self.bits;
+            self.at += 1;
+            self.bits += 8;
+        }
     }
 
     #[inline]
-    fn code(&mut self, k: u8) -> u64 {
-        let word = self.load();
-        let zeros = word.trailing_zeros();
+    fn code(&mut self, k: u32) -> u64 {
+        // Zeros in front, the one behind them, the low bits.
+        if self.bits < ESCAPE_ZEROS + 1 + k {
+            self.refill();
+        }
+        let zeros = self.word.trailing_zeros();
         if zeros >= ESCAPE_ZEROS {
             return self.outlier();
         }
-        self.at += zeros as usize + 1 + usize::from(k);
-        let low = (word >> (zeros + 1)) & ((1 << k) - 1);
+        let low = (self.word >> (zeros + 1)) & ((1 << k) - 1);
+        self.skip(zeros + 1 + k);
         u64::from(zeros) << k | low
     }
 
     #[cold]
     fn outlier(&mut self) -> u64 {
-        self.at += ESCAPE_ZEROS as usize;
+        self.skip(ESCAPE_ZEROS);
         let width = self.take(WIDTH_BITS) as u32 + 1;
         let low = self.take(width.min(32));
         low | self.take(width.saturating_sub(32)) << 32
@@ -199,9 +218,21 @@ impl BitReader<'_> {
 
     /// The next `count` bits, at most 32.
     fn take(&mut self, count: u32) -> u64 {
-        let bits = self.load() & ((1 << count) - 1);
-        self.at += count as usize;
-        bits
+        self.refill();
+        let taken = self.word & ((1 << count) - 1);
+        self.skip(count);
+        taken
+    }
+
+    #[inline]
+    fn skip(&mut self, count: u32) {
+        self.word >>= count;
+        self.bits -= count;
+    }
+
+    /// Bytes of which a bit was read.
+    fn read_bytes(&self) -> usize {
+        self.at - (self.bits / 8) as usize
     }
 }
 
