@@ -14,6 +14,7 @@ use serde::Serialize;
 use super::{ScannedSource, ScannedTrack, prepare, scan, target_duration};
 use crate::OriginError;
 use crate::asset::{AssetDocument, AssetId, revision};
+use crate::bundle::INDEX_FILE_BYTES_MAX;
 use crate::library::Library;
 
 /// Digits of an index's digest in its file's name.
@@ -62,14 +63,14 @@ pub async fn reindex(library: &Library, id: &AssetId) -> Result<ReindexReport, O
         let sidecar = sidecar_of(&document, position, &sources, &scanned)?;
         let digest = blake3::hash(sidecar).to_hex().to_string();
         let old_key = document.key(&document.tracks[position].index_file)?;
-        // A file that is gone is no reason not to make a new one.
-        let old_bytes = store.head(&old_key).await.map_or(0, |meta| meta.len_bytes);
-        report.index_bytes_before += old_bytes;
+        // A file that is gone or can't be read is no reason not to make a new one.
+        let old = store.get(&old_key, INDEX_FILE_BYTES_MAX).await.unwrap_or_default();
+        report.index_bytes_before += old.len() as u64;
         report.index_bytes += sidecar.len() as u64;
-        let track = &mut document.tracks[position];
-        if track.index_digest == digest && old_bytes == sidecar.len() as u64 {
+        if old == sidecar && document.tracks[position].index_digest == digest {
             continue;
         }
+        let track = &mut document.tracks[position];
         track.index_file = format!("{}-{}.idx", track.name, &digest[..DIGEST_DIGITS]);
         track.index_digest = digest;
         report.tracks.push(track.name.clone());
