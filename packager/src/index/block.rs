@@ -252,9 +252,8 @@ fn read_layout(
     reader: &mut WireReader<'_>,
     samples: &[Sample],
 ) -> Result<SubsampleMap, PackageError> {
-    let mut layout = SubsampleMap::default();
     if !reader.flag()? {
-        return Ok(layout);
+        return Ok(SubsampleMap::default());
     }
     let mut counts = vec![0_usize; samples.len()];
     let (mut total, mut listed) = (0_usize, 0_usize);
@@ -272,6 +271,7 @@ fn read_layout(
     let clear = read_lengths(reader, Backing::BitEach, total)?;
     let protected = read_lengths(reader, Backing::Free, listed)?;
     let (mut clear, mut protected) = (clear.into_iter(), protected.into_iter());
+    let mut layout = SubsampleMap::with_capacity(samples.len(), total);
     let mut subsamples = Vec::new();
     for (sample, count) in samples.iter().zip(counts) {
         subsamples.clear();

@@ -147,9 +147,12 @@ pub(super) fn read_column<T>(
         return Err(reader.error("a column is coded in no known way"));
     }
     let mut bits = BitReader::new(reader.rest());
+    let k = u32::from(k);
     for item in items {
-        let value = least.wrapping_add(bits.code(k.into()) as i64);
-        set(item, value).ok_or_else(|| reader.error(reason))?;
+        let value = least.wrapping_add(bits.code(k) as i64);
+        if set(item, value).is_none() {
+            return Err(reader.error(reason));
+        }
     }
     // Bits past the end are zeros, which made outliers of what was missing.
     reader.take(bits.read_bytes()).map(drop)
