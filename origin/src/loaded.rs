@@ -40,7 +40,7 @@ pub struct LoadedTrack {
     pub index: TrackIndex,
     pub content: TrackContent,
     /// The track of the same file that the blocks of this one count along.
-    guide: Option<Arc<LoadedTrack>>,
+    guide: Option<Arc<Self>>,
     /// Laid out when first asked for.
     single_file: OnceLock<Option<Arc<SingleFile>>>,
 }

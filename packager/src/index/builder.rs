@@ -112,8 +112,10 @@ impl IndexBuilder {
     /// so that there is nothing to count.
     #[must_use]
     pub fn beside(mut self, others: &[Arc<TrackPlaces>]) -> Self {
-        let best = others.iter().max_by_key(|places| places.chunks_behind(&self.table));
-        self.guide = best.cloned();
+        self.guide = match others {
+            [only] => Some(only.clone()),
+            _ => others.iter().max_by_key(|places| places.chunks_behind(&self.table)).cloned(),
+        };
         self
     }
 
