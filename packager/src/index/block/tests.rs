@@ -107,8 +107,8 @@ fn events_survive() {
 /// The counts of a table are believed only as far as the bytes of the block go.
 #[test]
 fn a_lying_count_reserves_nothing() {
-    let mut segment = SegmentSamples::default();
-    segment.samples = vec![Sample { size_bytes: 9, ..Sample::default() }; 4];
+    let samples = vec![Sample { size_bytes: 9, ..Sample::default() }; 4];
+    let segment = SegmentSamples { samples, ..SegmentSamples::default() };
     let bytes = encode_block(&segment, &[]).bytes;
     let entry = SegmentEntry { sample_count: u32::MAX, ..entry_for(&segment) };
     let error = decode_block(StoredBlock { entry: &entry, bytes: &bytes }, None).unwrap_err();
