@@ -1,11 +1,13 @@
-//! Removing and verifying titles.
+//! Looking at, removing and verifying titles.
 
 use platform::objects::{ObjectError, ObjectKey};
 use serde::Serialize;
 
 use crate::OriginError;
-use crate::asset::{AssetDocument, AssetId};
+use crate::asset::{AssetDocument, AssetId, Kind};
+use crate::ingest::TrackReport;
 use crate::library::Library;
+use crate::loaded::LoadedTrack;
 
 /// More files than all generations of a title have.
 const FILES_MAX: usize = 1_000_000;
@@ -20,6 +22,84 @@ pub struct VerifyReport {
     pub bytes: u64,
     /// What is wrong, file by file; empty when all is well.
     pub faults: Vec<String>,
+}
+
+/// What a title holds.
+#[derive(Clone, Debug, Serialize)]
+pub struct ShowReport {
+    pub id: String,
+    pub title: String,
+    pub duration_seconds: f64,
+    pub segment_count: usize,
+    pub tracks: Vec<TrackReport>,
+    pub index: IndexReport,
+}
+
+/// What indexes take, by the kind of track. On disk: head, segment table and blocks.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct IndexReport {
+    pub bytes_video: u64,
+    pub bytes_audio: u64,
+    pub samples_video: u64,
+    pub samples_audio: u64,
+    /// What the title holds in memory while it is warm, about.
+    pub bytes_resident: u64,
+}
+
+/// Tells what a title holds and what its indexes take.
+///
+/// # Errors
+/// [`OriginError::UnknownAsset`], or what its files are wrong with.
+pub async fn show(library: &Library, id: &AssetId) -> Result<ShowReport, OriginError> {
+    let asset = library.asset(id).await?;
+    let document = &asset.document;
+    let bytes_resident = asset.resident_bytes();
+    let mut index = IndexReport { bytes_resident, ..IndexReport::default() };
+    let mut tracks = Vec::with_capacity(asset.tracks.len());
+    for track in &asset.tracks {
+        let bytes = index_bytes(library, document, track).await?;
+        let samples = u64::from(track.index.facts.sample_count);
+        match track.document.kind {
+            Kind::Video => {
+                index.bytes_video += bytes;
+                index.samples_video += samples;
+            }
+            Kind::Audio => {
+                index.bytes_audio += bytes;
+                index.samples_audio += samples;
+            }
+            Kind::Text => {}
+        }
+        let (name, label) = (&track.document.name, &track.document.label);
+        let (info, bytes) = (&track.index.info, usize::try_from(bytes).unwrap_or(usize::MAX));
+        tracks.push(TrackReport::new(name, label, info, Some(&track.index), bytes));
+    }
+    Ok(ShowReport {
+        id: id.to_string(),
+        title: document.title.clone(),
+        duration_seconds: document.duration_ms as f64 / 1_000.0,
+        segment_count: document.cut_list.len(),
+        tracks,
+        index,
+    })
+}
+
+/// The sidecar of a track, and its blocks where they lie between the samples.
+async fn index_bytes(
+    library: &Library,
+    document: &AssetDocument,
+    track: &LoadedTrack,
+) -> Result<u64, OriginError> {
+    let file = &track.document.index_file;
+    if file.is_empty() {
+        return Ok(0);
+    }
+    let sidecar = library.store().head(&document.key(file)?).await?.len_bytes;
+    let blocks = track.index.segments.iter().map(|entry| u64::from(entry.block_len_bytes));
+    Ok(match track.document.packed {
+        Some(_) => sidecar + blocks.sum::<u64>(),
+        None => sidecar,
+    })
 }
 
 /// Removes a title: its document first, so that nobody starts what is about to go.

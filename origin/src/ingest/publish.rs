@@ -143,7 +143,7 @@ pub fn probe(path: &std::path::Path, target: MediaTime) -> Result<IngestReport, 
 }
 
 /// Runs work that reads files on a thread that may block.
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, OriginError> + Send + 'static,
 ) -> Result<T, OriginError> {
     match tokio::task::spawn_blocking(work).await {
