@@ -6,7 +6,7 @@ use packager::hls::{
     write_multivariant, write_single_file_playlist,
 };
 use packager::presentation::{Presentation, PresentedTrack};
-use packager::uri::PlaylistName;
+use packager::uri::{Packaging, PlaylistName};
 
 use crate::OriginError;
 use crate::loaded::LoadedAsset;
@@ -89,7 +89,9 @@ pub(crate) fn playlist(
         PlaylistName::Track { track, muxed_with } => {
             let track = found(track)?;
             let muxed_with = muxed_with.map(found).transpose()?;
+            // Cues go as WebVTT, segment by segment, however the media is addressed.
             if preset.addressing == Addressing::SingleFile
+                && preset.format.packaging(track) == Packaging::Fmp4
                 && let Some(layout) = asset.track(track.name).and_then(|t| t.single_file())
             {
                 return Ok(write_single_file_playlist(track, layout.as_ref()));

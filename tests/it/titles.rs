@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use crate::boxes;
 use crate::judge::{self, Judged};
 use crate::manifests::{Fetcher, Form, Rendition};
 use crate::media::{self, Title};
@@ -31,10 +32,13 @@ fn check(id: &str) {
     let sources = judge::source_streams(&files);
     let cmaf = fetcher.hls(id, "cmaf");
     let judged = check_cmaf(&title, &cmaf, &sources, &folder);
-    check_same_media(&cmaf, &fetcher.dash(id, "cmaf"));
+    let dash = fetcher.dash(id, "cmaf");
+    check_same_media(&cmaf, &dash);
     let single = fetcher.hls(id, "cmaf-single");
     check_same_media(&cmaf, &single);
-    check_same_media(&cmaf, &fetcher.dash(id, "cmaf-single"));
+    let single_dash = fetcher.dash(id, "cmaf-single");
+    check_same_media(&cmaf, &single_dash);
+    check_same_text(&title, &dash, &single_dash);
     check_single_decodes(&single, &judged, &sources, &folder);
     check_ts(&title, &mut fetcher, &judged, &sources, &folder);
     assert!(server.log().lines().all(|line| !line.contains(" ERROR ")), "{}", server.log());
@@ -132,6 +136,27 @@ pub(crate) fn check_same_media(expected: &[Rendition], found: &[Rendition]) {
         list.iter().filter(is_counted).count()
     };
     assert_eq!(count(found), count(expected));
+}
+
+/// Subtitles in fragments are the same, segment by segment, in a file for each language.
+#[track_caller]
+fn check_same_text(title: &Title, dash: &[Rendition], single_dash: &[Rendition]) {
+    let [segmented, single] = [dash, single_dash].map(|list| {
+        let text = list.iter().filter(|r| boxes::handler(&r.init) == *b"text");
+        text.collect::<Vec<_>>()
+    });
+    assert_eq!(segmented.len(), title.text.len());
+    assert_eq!(single.len(), title.text.len(), "text in one file");
+    for (segmented, single) in segmented.into_iter().zip(single) {
+        let name = &single.name;
+        assert_eq!(single.codecs, segmented.codecs, "{name}");
+        assert!(single.init == segmented.init, "{name}: the init segment");
+        let count = single.pieces.len();
+        assert!(count > 1 && count == segmented.pieces.len(), "{name}: {count} segments");
+        for (one, other) in single.pieces.iter().zip(&segmented.pieces) {
+            assert!(one.bytes == other.bytes, "{name}: {} is not {}", one.url, other.url);
+        }
+    }
 }
 
 /// The single file plays as a file.
