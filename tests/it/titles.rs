@@ -36,6 +36,8 @@ fn check(id: &str) {
     check_same_media(&cmaf, &dash);
     let single = fetcher.hls(id, "cmaf-single");
     check_same_media(&cmaf, &single);
+    check_start_dates(&cmaf);
+    check_start_dates(&single);
     let single_dash = fetcher.dash(id, "cmaf-single");
     check_same_media(&cmaf, &single_dash);
     check_same_text(&title, &dash, &single_dash);
@@ -136,6 +138,32 @@ pub(crate) fn check_same_media(expected: &[Rendition], found: &[Rendition]) {
         list.iter().filter(is_counted).count()
     };
     assert_eq!(count(found), count(expected));
+}
+
+/// Where renditions start apart, each playlist says when its first segment starts, on one clock;
+/// elsewhere none does.
+#[track_caller]
+fn check_start_dates(renditions: &[Rendition]) {
+    let start_ms = |rendition: &Rendition| {
+        let timescale = f64::from(boxes::init(&rendition.init).timescale);
+        let samples = boxes::segment(&rendition.pieces[0].bytes).samples;
+        samples
+            .iter()
+            .map(|sample| sample.pts as f64 / timescale * 1e3)
+            .fold(f64::INFINITY, f64::min)
+    };
+    let is_media = |r: &&Rendition| r.form == Form::Fmp4 && !r.is_iframes;
+    let starts = || renditions.iter().filter(is_media).map(start_ms);
+    let earliest = starts().fold(f64::INFINITY, f64::min);
+    let are_apart = starts().any(|start| start > earliest + 40.0);
+    for rendition in renditions {
+        let name = &rendition.name;
+        assert_eq!(rendition.start_date_ms.is_some(), are_apart, "{name}");
+        if let (Form::Fmp4, Some(date)) = (rendition.form, rendition.start_date_ms) {
+            let start = start_ms(rendition);
+            assert!((date as f64 - start).abs() < 1.0, "{name}: {date} is not {start}");
+        }
+    }
 }
 
 /// Subtitles in fragments are the same, segment by segment, in a file for each language.
