@@ -25,6 +25,11 @@ fn check(id: &str) {
     let duration = report["duration_seconds"].as_f64().expect("a duration");
     // Sound may outlast the picture by its last frame.
     assert!((duration - title.duration_seconds).abs() < 0.05, "{duration}");
+    let reported = report["tracks"].as_array().expect("tracks");
+    for text in reported.iter().filter(|track| track["kind"] == "text") {
+        // A cue a second.
+        assert_eq!(text["sample_count"], title.duration_seconds as u64, "{text}");
+    }
 
     let server = Server::start(&data);
     let mut client = server.client();
