@@ -19,6 +19,7 @@ mod judge;
 mod judge_tables;
 mod manifests;
 mod media;
+mod odd_sound;
 mod ops;
 mod package_folder;
 mod real_files;
