@@ -7,7 +7,7 @@ use std::path::Path;
 
 use mp4_atom::{
     Atom, Co64, Ctts, Decode, Elst, Hdlr, Mdhd, Mvhd, Stco, Stsc, Stss, Stsz, StszSamples, Stts,
-    Tfdt, Tfhd, Trex, Trun,
+    Tfdt, Tfhd, Trex, Trun, TrunEntry,
 };
 
 /// A picture or sound track of a source.
@@ -51,6 +51,7 @@ struct Row {
     place: Range<usize>,
 }
 
+#[derive(Default)]
 struct Build {
     track_id: u32,
     handler: [u8; 4],
@@ -181,18 +182,17 @@ fn read_moof(bytes: &[u8], moof: &Found, builds: &mut [Build]) {
     for traf in children(bytes, moof.body.clone()).iter().filter(|found| found.kind == *b"traf") {
         let traf = children(bytes, traf.body.clone());
         let tfhd = decode::<Tfhd>(bytes, &traf).expect("a tfhd");
-        let mut none = None;
-        let build = builds.iter_mut().find(|build| build.track_id == tfhd.track_id);
-        let mut build = build.or_else(|| none.as_mut());
-        let trex = build.as_ref().and_then(|build| build.defaults.clone());
         let base = match tfhd.base_data_offset {
             Some(base) => base as usize,
             None if tfhd.default_base_is_moof => moof.start,
             None => at,
         };
         at = base;
-        let end = |row: &Row| row.dts + row.duration;
-        let mut dts = build.as_ref().and_then(|build| build.rows.last().map(end)).unwrap_or(0);
+        // Tracks that nobody asks about have data all the same, which others may lie behind.
+        let mut unasked = Build::default();
+        let build = builds.iter_mut().find(|build| build.track_id == tfhd.track_id);
+        let build = build.unwrap_or(&mut unasked);
+        let mut dts = build.rows.last().map_or(0, |row| row.dts + row.duration);
         if let Some(tfdt) = decode::<Tfdt>(bytes, &traf) {
             dts = tfdt.base_media_decode_time as i64;
         }
@@ -201,36 +201,30 @@ fn read_moof(bytes: &[u8], moof: &Found, builds: &mut [Build]) {
                 at = (base as i64 + i64::from(offset)) as usize;
             }
             for entry in trun.samples.iter() {
-                let or = |own: Option<u32>, of_track: Option<u32>, of_movie: Option<u32>| {
-                    own.or(of_track).or(of_movie).unwrap_or(0)
-                };
-                let trex = trex.as_ref();
-                let duration = or(
-                    entry.duration,
-                    tfhd.default_sample_duration,
-                    trex.map(|trex| trex.default_sample_duration),
-                );
-                let size = or(
-                    entry.size,
-                    tfhd.default_sample_size,
-                    trex.map(|trex| trex.default_sample_size),
-                );
-                let flags = or(
-                    entry.flags,
-                    tfhd.default_sample_flags,
-                    trex.map(|trex| trex.default_sample_flags),
-                );
-                let place = at..at + size as usize;
-                at = place.end;
-                let offset = signed(entry.cts.unwrap_or(0));
-                let is_sync = flags & 0x0001_0000 == 0;
-                let duration = i64::from(duration);
-                if let Some(build) = &mut build {
-                    build.rows.push(Row { dts, offset, duration, is_sync, place });
-                }
-                dts += duration;
+                let row = row(&entry, &tfhd, build.defaults.as_ref(), (dts, at));
+                dts += row.duration;
+                at = row.place.end;
+                build.rows.push(row);
             }
         }
+    }
+}
+
+/// A sample of a fragment: what it doesn't say itself, `tfhd` says, and else `trex`.
+fn row(entry: &TrunEntry, tfhd: &Tfhd, trex: Option<&Trex>, (dts, at): (i64, usize)) -> Row {
+    let or = |own: Option<u32>, of_track: Option<u32>, of_movie: fn(&Trex) -> u32| {
+        own.or(of_track).or_else(|| trex.map(of_movie)).unwrap_or(0)
+    };
+    let duration =
+        or(entry.duration, tfhd.default_sample_duration, |trex| trex.default_sample_duration);
+    let size = or(entry.size, tfhd.default_sample_size, |trex| trex.default_sample_size);
+    let flags = or(entry.flags, tfhd.default_sample_flags, |trex| trex.default_sample_flags);
+    Row {
+        dts,
+        offset: signed(entry.cts.unwrap_or(0)),
+        duration: duration.into(),
+        is_sync: flags & 0x0001_0000 == 0,
+        place: at..at + size as usize,
     }
 }
 

@@ -75,14 +75,13 @@ impl Clock {
         cadence: Option<Cadence>,
     ) -> Result<AudioGroup, &'static str> {
         let duration = u64::from(sample.duration_ticks);
+        let (frame_samples, sample_rate) = (sample.duration_ticks, self.timescale.get());
+        let own = Cadence { frame_samples, sample_rate };
         Ok(AudioGroup {
             start: sample.decode_time,
             end: sample.decode_time.checked_add(duration).ok_or(TIME_TOO_LATE)?,
             frames: 1,
-            cadence: cadence.unwrap_or(Cadence {
-                frame_samples: sample.duration_ticks,
-                sample_rate: self.timescale.get(),
-            }),
+            cadence: cadence.unwrap_or(own),
             composition_offset_ticks: sample.composition_offset_ticks,
             times: self.times(sample)?,
             bytes: frame_bytes,
