@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
-use packager::fmp4::SingleFile;
+use packager::fmp4::{SingleFile, wvtt_single_file};
 use packager::index::{
     BlockPlace, HEADER_BYTES, SegmentEntry, SegmentSamples, Sidecar, SidecarHeader, StoredBlock,
     TrackFacts, TrackIndex, segment_samples,
@@ -133,11 +133,13 @@ impl LoadedTrack {
         Self { document, index, content, guide: None, single_file: OnceLock::new() }
     }
 
-    /// The track as one file; `None` for cues and for what a segment index can't describe.
+    /// The track as one file; `None` for what a segment index can't describe.
     pub fn single_file(&self) -> Option<&Arc<SingleFile>> {
         let lay_out = || match &self.content {
             TrackContent::Samples { .. } => SingleFile::new(&self.index).ok().map(Arc::new),
-            TrackContent::Cues(_) => None,
+            TrackContent::Cues(cues) => {
+                wvtt_single_file(&self.index, &cues.cues).ok().map(Arc::new)
+            }
         };
         self.single_file.get_or_init(lay_out).as_ref()
     }

@@ -127,7 +127,7 @@ pub fn probe(path: &std::path::Path, target: MediaTime) -> Result<IngestReport, 
         ScannedTrack::Indexed { track, index, sidecar, .. } => {
             TrackReport::of(track, Some(index), sidecar.len())
         }
-        ScannedTrack::Cues { track, .. } => TrackReport::of(track, None, 0),
+        ScannedTrack::Cues { track, cues } => TrackReport::of_cues(track, cues),
     });
     let title = path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into());
     Ok(IngestReport {
@@ -326,7 +326,7 @@ impl Job {
                 }
                 ScannedTrack::Cues { cues, .. } => {
                     let document = self.put_cues(cues, track_document(scanned)).await?;
-                    reports.push(TrackReport::of(track, None, 0));
+                    reports.push(TrackReport::of_cues(track, cues));
                     documents.push(document);
                 }
             }
