@@ -180,10 +180,7 @@ fn reload(
         tracing::error!(%error, "the log level was not changed");
     }
     limits.send_replace(HttpLimits::from(&new.limits));
-    match configured_presets(&new) {
-        Ok(presets) => library.set_presets(presets),
-        Err(error) => tracing::error!(%error, "the presets were not changed"),
-    }
+    library.set_presets(configured_presets(&new));
     tracing::info!(changed = ?changes.at_run_time, "configuration reloaded");
     if !changes.at_restart.is_empty() {
         tracing::warn!(keys = ?changes.at_restart, "these keys change at the next start");

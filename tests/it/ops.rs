@@ -83,3 +83,21 @@ fn configuration_mistakes_are_named() {
     let printed = streamverse_ok(&["config", "print", "--config", file]);
     assert!(printed.contains("debug"), "{printed}");
 }
+
+/// `config check` and `serve` judge alike.
+#[test]
+fn a_protected_preset_is_refused_before_anything_starts() {
+    let folder = tools::folder("protected-preset");
+    let (file, data) = (folder.join("c.toml"), folder.join("data"));
+    let preset = "[[preset]]\nname = \"mine\"\npackaging = \"cmaf\"\nprotection = ";
+    tools::write(&file, format!("{preset}\"cenc\"\n").as_bytes());
+    let (file, data) = (tools::text(&file), tools::text(&data));
+    let checked = streamverse_fails(&["config", "check", "--config", file]);
+    let served = streamverse_fails(&["serve", "--open", "--config", file, "--data", data]);
+    for message in [checked, served] {
+        assert!(message.contains("preset[0].protection"), "{message}");
+        assert!(message.contains("not built yet"), "{message}");
+    }
+    tools::write(file.as_ref(), format!("{preset}\"none\"\n").as_bytes());
+    streamverse_ok(&["config", "check", "--config", file]);
+}
