@@ -129,6 +129,9 @@ pub struct AssetDocument {
     /// File of the poster, a JPEG.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub poster: Option<String>,
+    /// BLAKE3 of the poster, hexadecimal; absent in documents from before pictures had one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub poster_digest: Option<String>,
     /// Earlier ingests that are still served, newest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub retired: Vec<RetiredGeneration>,
@@ -196,6 +199,9 @@ pub struct ImagesDocument {
     pub name: String,
     pub revision: String,
     pub files: Vec<String>,
+    /// BLAKE3 of each file, hexadecimal; empty in documents from before pictures had one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub digests: Vec<String>,
     pub tile_width: u32,
     pub tile_height: u32,
     pub columns: u32,

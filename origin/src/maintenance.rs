@@ -20,6 +20,8 @@ pub struct VerifyReport {
     pub bytes: u64,
     /// What is wrong, file by file; empty when all is well.
     pub faults: Vec<String>,
+    /// Files without a checksum: pictures of titles that were ingested before those had one.
+    pub unchecked: Vec<String>,
 }
 
 /// Removes a title: its document first, so that nobody starts what is about to go.
@@ -38,20 +40,36 @@ pub async fn remove(library: &Library, id: &AssetId) -> Result<(), OriginError> 
     Ok(store.delete_folder(&folder, FILES_MAX).await?)
 }
 
-/// Reads every source, media object and index of a title again and compares it with its checksum.
+/// Reads every file of a title again and compares it with its checksum.
 pub async fn verify(library: &Library, id: &AssetId) -> Result<VerifyReport, OriginError> {
     let document = library.document(id).await?;
-    let mut report = VerifyReport { id: id.to_string(), files: 0, bytes: 0, faults: Vec::new() };
+    let mut report = VerifyReport {
+        id: id.to_string(),
+        files: 0,
+        bytes: 0,
+        faults: Vec::new(),
+        unchecked: Vec::new(),
+    };
     for (file, digest) in checksummed_files(&document) {
+        let Some(digest) = digest else {
+            report.unchecked.push(file.to_owned());
+            continue;
+        };
         report.files += 1;
         match digest_of(library, &document.key(file)?).await {
             Ok((found, bytes)) => {
                 report.bytes += bytes;
-                if found != *digest {
+                if found != digest {
                     report.faults.push(format!("{file}: the bytes are not those of ingest"));
                 }
             }
             Err(error) => report.faults.push(format!("{file}: {error}")),
+        }
+    }
+    // What has a checksum was read; of the rest, at least whether it is there.
+    for file in &report.unchecked {
+        if let Err(error) = library.store().head(&document.key(file)?).await {
+            report.faults.push(format!("{file}: {error}"));
         }
     }
     if let Err(error) = library.asset(id).await {
@@ -60,21 +78,28 @@ pub async fn verify(library: &Library, id: &AssetId) -> Result<VerifyReport, Ori
     Ok(report)
 }
 
-fn checksummed_files(document: &AssetDocument) -> Vec<(&str, &str)> {
+/// The files of the current generation, each with its checksum, if it has one.
+fn checksummed_files(document: &AssetDocument) -> Vec<(&str, Option<&str>)> {
     let sources = document
         .sources
         .iter()
-        .filter_map(|source| Some((source.file.as_deref()?, source.digest.as_str())));
+        .filter_map(|source| Some((source.file.as_deref()?, Some(source.digest.as_str()))));
     let packed = document.tracks.iter().filter_map(|track| {
         let packed = track.packed.as_ref()?;
-        Some((track.media_file.as_str(), packed.digest.as_str()))
+        Some((track.media_file.as_str(), Some(packed.digest.as_str())))
     });
     let tracks = document.tracks.iter().map(|track| {
         // Cues are their own index.
         let file = if track.index_file.is_empty() { &track.media_file } else { &track.index_file };
-        (file.as_str(), track.index_digest.as_str())
+        (file.as_str(), Some(track.index_digest.as_str()))
     });
-    sources.chain(packed).chain(tracks).collect()
+    let sprites = document.images.iter().flat_map(|images| {
+        let digests = images.digests.iter().map(|digest| Some(digest.as_str()));
+        let digests = digests.chain(std::iter::repeat(None));
+        images.files.iter().map(String::as_str).zip(digests)
+    });
+    let poster = document.poster.as_deref().map(|file| (file, document.poster_digest.as_deref()));
+    sources.chain(packed).chain(tracks).chain(sprites).chain(poster).collect()
 }
 
 async fn digest_of(library: &Library, key: &ObjectKey) -> Result<(String, u64), ObjectError> {

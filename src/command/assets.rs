@@ -77,5 +77,12 @@ fn print_verified(reports: &Value) {
         for fault in faults {
             output::line(&format!("  {}", fault.as_str().unwrap_or_default()));
         }
+        let unchecked = report["unchecked"].as_array().map_or(&[][..], Vec::as_slice);
+        for file in unchecked.iter().filter_map(Value::as_str) {
+            output::line(&format!(
+                "  {file}: not checked, since it was ingested before pictures had checksums; \
+                 ingest --replace adds them"
+            ));
+        }
     }
 }

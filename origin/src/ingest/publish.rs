@@ -190,7 +190,7 @@ impl Job {
             self.put_tracks(&prepared, &stored, &sources, &scanned).await?;
         self.put_side_files(&prepared, &mut tracks, &mut reports).await?;
         let images = self.put_thumbnails(prepared.thumbnails.as_ref()).await?;
-        let poster = self.put_poster(&prepared).await?;
+        let (poster, poster_digest) = self.put_poster(&prepared).await?.unzip();
         let duration_ms = prepared.duration.rescale_ceil(Timescale::MILLIS).map_or(0, |t| t.ticks);
         let document = AssetDocument {
             format: AssetDocument::FORMAT,
@@ -206,6 +206,7 @@ impl Job {
             tracks,
             images,
             poster,
+            poster_digest,
             retired: self.retired(),
         };
         self.put_document(&document).await?;
