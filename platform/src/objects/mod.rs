@@ -12,6 +12,7 @@
 //! A reader is bound to one [`SourceVersion`] of its object and answers [`ObjectError::Changed`]
 //! rather than bytes of another.
 
+mod claim;
 mod error;
 mod key;
 mod local;
@@ -28,14 +29,15 @@ use bytes::Bytes;
 
 use crate::config::Config;
 
+pub use claim::Claim;
 pub use error::ObjectError;
 pub use key::ObjectKey;
 pub(crate) use local::mapped::file_of;
-pub use local::{LocalReader, LocalStore};
+pub use local::{LocalClaim, LocalReader, LocalStore};
 pub use meta::{ObjectEntry, ObjectMeta, PutMode, SourceVersion};
 pub use metrics::ObjectMetrics;
 #[cfg(feature = "s3")]
-pub use s3::{S3Reader, S3Settings, S3Store};
+pub use s3::{S3Claim, S3Reader, S3Settings, S3Store};
 pub use stream::ObjectStream;
 
 /// Largest range that one [`ObjectReader::slice`] answers. Larger ones go by
