@@ -92,15 +92,10 @@ async fn perform(library: &Library, work: Work, sink: &EventSink) -> Result<Valu
             Ok(json!({ "removed": id }))
         }
         Work::Verify { id } => {
-            let ids = match id {
-                Some(id) => vec![AssetId::new(&id)?],
-                None => library.documents().await?.into_iter().map(|title| title.id).collect(),
-            };
-            let mut reports = Vec::with_capacity(ids.len());
-            for id in &ids {
-                reports.push(to_value(&maintenance::verify(library, id).await?));
-            }
-            Ok(Value::Array(reports))
+            let id = id.as_deref().map(AssetId::new).transpose()?;
+            let now_ms = clock::now_ms();
+            let reports = maintenance::verify_and_sweep(library, id.as_ref(), now_ms).await?;
+            Ok(to_value(&reports))
         }
     }
 }

@@ -13,6 +13,7 @@
 //! assets/{id}/{generation}/v1.samples       the samples of a track: remote stores
 //! assets/{id}/{generation}/v1.idx           the index of a track
 //! assets/{id}/{generation}/t1.vtt           text and pictures
+//! ingests/{id}/{generation}                 claim of an ingest that is under way
 //! ```
 
 mod check;
@@ -249,6 +250,12 @@ impl AssetDocument {
     /// [`ObjectError::InvalidKey`] when `file` can't be part of one.
     pub fn key(&self, file: &str) -> Result<ObjectKey, ObjectError> {
         self.id.key(&format!("{}/{file}", self.generation))
+    }
+
+    /// Whether the files of a generation are served, now or as an earlier one.
+    pub fn names(&self, generation: &str) -> bool {
+        let mut retired = self.retired.iter();
+        self.generation == generation || retired.any(|retired| retired.generation == generation)
     }
 
     pub fn track(&self, name: &str) -> Option<&TrackDocument> {

@@ -4,8 +4,9 @@ use platform::objects::{ObjectError, ObjectKey};
 use serde::Serialize;
 
 use crate::OriginError;
-use crate::asset::{AssetDocument, AssetId};
+use crate::asset::{ASSETS_FOLDER, AssetDocument, AssetId};
 use crate::library::Library;
+use crate::sweep::{Swept, sweep, sweep_title};
 
 /// More files than all generations of a title have.
 const FILES_MAX: usize = 1_000_000;
@@ -22,6 +23,61 @@ pub struct VerifyReport {
     pub faults: Vec<String>,
     /// Files without a checksum: pictures of titles that were ingested before those had one.
     pub unchecked: Vec<String>,
+    /// Generations that were removed, since no document names them and no ingest works on them.
+    pub removed: Vec<String>,
+}
+
+/// Verifies one title or all, and removes what crashed ingests and old generations left of them.
+///
+/// # Errors
+/// When the store can't be listed, or the one title isn't there.
+pub async fn verify_and_sweep(
+    library: &Library,
+    one: Option<&AssetId>,
+    now_ms: u64,
+) -> Result<Vec<VerifyReport>, OriginError> {
+    let ids = match one {
+        Some(id) => vec![library.document(id).await?.id],
+        None => library.documents().await?.into_iter().map(|title| title.id).collect(),
+    };
+    let mut reports = Vec::with_capacity(ids.len());
+    for id in &ids {
+        reports.push(verify(library, id).await?);
+    }
+    let mut swept = sweep(library, one, now_ms).await?;
+    let folders = match one {
+        Some(id) => vec![id.to_string()],
+        None => library.store().list_folders(&ASSETS_FOLDER.parse()?).await?,
+    };
+    for id in folders.iter().filter_map(|name| AssetId::new(name).ok()) {
+        match sweep_title(library, &id, now_ms).await {
+            Ok(more) => swept.extend(more),
+            // A damaged document may name any of them; its own report says so.
+            Err(error) => tracing::warn!(%id, %error, "could not remove old generations"),
+        }
+    }
+    for Swept { id, generation } in swept {
+        match reports.iter_mut().find(|report| report.id == id.as_str()) {
+            Some(report) => report.removed.push(generation),
+            None => {
+                reports.push(VerifyReport { removed: vec![generation], ..VerifyReport::new(&id) })
+            }
+        }
+    }
+    Ok(reports)
+}
+
+impl VerifyReport {
+    fn new(id: &AssetId) -> Self {
+        Self {
+            id: id.to_string(),
+            files: 0,
+            bytes: 0,
+            faults: Vec::new(),
+            unchecked: Vec::new(),
+            removed: Vec::new(),
+        }
+    }
 }
 
 /// Removes a title: its document first, so that nobody starts what is about to go.
@@ -36,20 +92,14 @@ pub async fn remove(library: &Library, id: &AssetId) -> Result<(), OriginError> 
     let store = library.store();
     store.delete(&id.key("asset.json")?).await?;
     library.forget(id).await;
-    let folder: ObjectKey = format!("{}/{id}", crate::asset::ASSETS_FOLDER).parse()?;
+    let folder: ObjectKey = format!("{ASSETS_FOLDER}/{id}").parse()?;
     Ok(store.delete_folder(&folder, FILES_MAX).await?)
 }
 
 /// Reads every file of a title again and compares it with its checksum.
 pub async fn verify(library: &Library, id: &AssetId) -> Result<VerifyReport, OriginError> {
     let document = library.document(id).await?;
-    let mut report = VerifyReport {
-        id: id.to_string(),
-        files: 0,
-        bytes: 0,
-        faults: Vec::new(),
-        unchecked: Vec::new(),
-    };
+    let mut report = VerifyReport::new(id);
     for (file, digest) in checksummed_files(&document) {
         let Some(digest) = digest else {
             report.unchecked.push(file.to_owned());

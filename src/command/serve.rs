@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use origin::Library;
+use origin::sweep::sweep;
 use platform::DataDir;
 use platform::config::{Config, IpPrefix, Listen, Loaded};
 use platform::http::{HttpLimits, Listener, Server, serve};
@@ -18,6 +19,7 @@ use tokio::sync::watch;
 use super::{configured_presets, load_config, open_library};
 use crate::admin::AdminService;
 use crate::cli::{ConfigArgs, Role, Serve};
+use crate::clock;
 use crate::media::{MediaService, Readiness, route_of};
 use crate::ops::OpsService;
 use crate::output;
@@ -57,6 +59,7 @@ async fn serve_until_told(
     };
     let wiring = Wiring { library, readiness: readiness.clone(), limits, trusted_proxies };
     let listeners = wiring.listen(&loaded, data, arguments.open)?;
+    let sweeping = tokio::spawn(sweep_now_and_then(adopting.library.clone()));
     readiness.set(true);
     output::line(&format!("ready {}", Value::Object(listeners.addresses())));
     if arguments.open {
@@ -76,12 +79,24 @@ async fn serve_until_told(
         }
     }
     readiness.set(false);
+    // A sweep can end anywhere: the next one goes on.
+    sweeping.abort();
     let drain = Duration::from_secs_f64(current.limits.drain_seconds);
     let dropped = listeners.shutdown(drain).await;
     if dropped > 0 {
         tracing::warn!(dropped, "connections were dropped because the drain time was over");
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Removes what crashed ingests left: at once, and again while others may crash.
+async fn sweep_now_and_then(library: Library) {
+    loop {
+        if let Err(error) = sweep(&library, None, clock::now_ms()).await {
+            tracing::warn!(%error, "could not look for what crashed ingests left");
+        }
+        tokio::time::sleep(SWEEP_EVERY).await;
+    }
 }
 
 /// What the listeners are made of.
@@ -133,6 +148,8 @@ impl Wiring {
     }
 }
 
+/// As long as it takes until a claim on S3 counts as left behind.
+const SWEEP_EVERY: Duration = Duration::from_secs(60 * 60);
 /// How long a piece of work may go on without a word.
 const WORK_STALL_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 

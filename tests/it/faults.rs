@@ -264,7 +264,7 @@ fn a_power_cut_during_ingest_leaves_no_title() {
     assert_eq!(walk_bytes(&data.join("objects/assets")), 0);
 }
 
-fn walk_bytes(folder: &Path) -> u64 {
+pub(crate) fn walk_bytes(folder: &Path) -> u64 {
     let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
     entries
         .map(|entry| {

@@ -1,12 +1,15 @@
 //! Looking after titles: every file has a checksum, and what crashed ingests left is removed.
 
 use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::faults::{file_of, unseal};
+use crate::faults::{file_of, unseal, walk_bytes};
+use crate::manifests::Fetcher;
 use crate::media;
-use crate::server::{ingest, streamverse, streamverse_ok};
+use crate::server::{BINARY, Server, ingest, signal, streamverse, streamverse_ok};
 use crate::tools;
 
 /// Two sprites of two tiles each, the file that points at them, and a poster.
@@ -102,4 +105,93 @@ fn pictures_without_a_checksum_are_named() {
     std::fs::remove_file(file_of(&data, "film", "sprite-2")).expect("it can be removed");
     let (is_well, report) = verify(&data, "film");
     assert!(!is_well && report["faults"].to_string().contains("sprite-2.jpg"), "{report}");
+}
+
+/// An ingest that takes a while.
+fn long_film(folder: &Path) -> PathBuf {
+    let (title, out) = (media::title("ladder").paths()[0].clone(), folder.join("long.mp4"));
+    let input = ["-v", "error", "-stream_loop", "60", "-i", tools::text(&title)];
+    let output = ["-map", "0:v", "-map", "0:a:0", "-c", "copy", tools::text(&out)];
+    tools::run("ffmpeg", &[&input[..], &output].concat());
+    out
+}
+
+/// Starts to ingest `film` and stops the process (SIGSTOP) when its source is in the store and it
+/// is no title yet.
+#[track_caller]
+fn stopped_ingest(data: &Path, store: &Path, film: &Path) -> Child {
+    let child = Command::new(BINARY)
+        .args(["ingest", "--data", tools::text(data), "--id", "film", tools::text(film)])
+        .env("STREAMVERSE__OBJECTS__URL", format!("file:{}", store.display()))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the program starts");
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while walk_bytes(&store.join("assets/film")) == 0 {
+        assert!(Instant::now() < deadline, "nothing is ingested");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    signal(child.id(), "STOP");
+    assert!(!store.join("assets/film/asset.json").exists(), "it was too fast for this test");
+    child
+}
+
+/// `kill -9` leaves a folder, and the next server removes it at once.
+#[test]
+fn what_a_killed_ingest_left_goes_when_a_server_starts() {
+    let folder = tools::folder("killed-ingest");
+    let (data, film) = (folder.join("data"), long_film(&folder));
+    let store = data.join("objects");
+    ingest(&data, "other", &media::title("ntsc").paths());
+    let mut killed = stopped_ingest(&data, &store, &film);
+    killed.kill().expect("it can be killed");
+    killed.wait().expect("it can be waited for");
+    assert!(walk_bytes(&store.join("assets/film")) > 10_000_000);
+    assert!(walk_bytes(&store.join("ingests/film")) > 0);
+
+    let server = Server::start(&data);
+    server.wait_for_log("removed what an ingest left");
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while store.join("ingests").exists() {
+        assert!(Instant::now() < deadline, "the claim stays");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert!(!store.join("assets/film").exists());
+    Fetcher::new(&mut server.client()).hls("other", "cmaf");
+    server.kill();
+
+    // And without a server, when somebody looks after titles.
+    let mut killed = stopped_ingest(&data, &store, &film);
+    killed.kill().expect("it can be killed");
+    killed.wait().expect("it can be waited for");
+    let shown = streamverse_ok(&["assets", "verify", "--data", tools::text(&data)]);
+    assert!(shown.contains("film") && shown.contains("removed"), "{shown}");
+    assert!(!store.join("assets/film").exists());
+    ingest(&data, "film", &[film]);
+    let (is_well, report) = verify(&data, "film");
+    assert!(is_well && report["removed"] == Value::Array(vec![]), "{report}");
+}
+
+/// Two data directories on one store: what the other process writes is left alone, however long it
+/// gives no sign of life.
+#[test]
+fn what_another_process_ingests_is_left_alone() {
+    let folder = tools::folder("foreign-ingest");
+    let (store, film) = (folder.join("store"), long_film(&folder));
+    let url = format!("file:{}", store.display());
+    let mut ingesting = stopped_ingest(&folder.join("theirs"), &store, &film);
+    let before = walk_bytes(&store.join("assets/film"));
+
+    let ours = folder.join("ours");
+    let server = Server::start_with(&ours, &[], &[("STREAMVERSE__OBJECTS__URL", &url)]);
+    // Sweeping at the start ends before or while this does the same.
+    streamverse_ok(&["assets", "verify", "--data", tools::text(&ours)]);
+    assert_eq!(walk_bytes(&store.join("assets/film")), before);
+    assert!(!server.log().contains("removed"), "{}", server.log());
+
+    signal(ingesting.id(), "CONT");
+    assert!(ingesting.wait().expect("it can be waited for").success());
+    streamverse_ok(&["assets", "verify", "film", "--data", tools::text(&ours)]);
+    assert!(!store.join("ingests").exists(), "the claim is released");
 }
