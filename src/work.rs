@@ -88,7 +88,7 @@ async fn perform(library: &Library, work: Work, sink: &EventSink) -> Result<Valu
             Ok(Value::Array(titles.collect()))
         }
         Work::Remove { id } => {
-            maintenance::remove(library, &AssetId::new(&id)?).await?;
+            maintenance::remove(library, &AssetId::new(&id)?, clock::now_ms()).await?;
             Ok(json!({ "removed": id }))
         }
         Work::Verify { id } => {

@@ -5,11 +5,10 @@ use serde::Serialize;
 
 use crate::OriginError;
 use crate::asset::{ASSETS_FOLDER, AssetDocument, AssetId};
+use crate::bundle::bundle_key;
 use crate::library::Library;
-use crate::sweep::{Swept, sweep, sweep_title};
+use crate::sweep::{Swept, sweep, sweep_title, sweep_unnamed};
 
-/// More files than all generations of a title have.
-const FILES_MAX: usize = 1_000_000;
 /// Bytes read from a file at a time while it is verified.
 const READ_BYTES: u64 = 4 << 20;
 
@@ -82,9 +81,11 @@ impl VerifyReport {
 
 /// Removes a title: its document first, so that nobody starts what is about to go.
 ///
+/// What an ingest under way has written for a title of that name stays: it is none of this one yet.
+///
 /// # Errors
 /// [`OriginError::UnknownAsset`] when there is no such title.
-pub async fn remove(library: &Library, id: &AssetId) -> Result<(), OriginError> {
+pub async fn remove(library: &Library, id: &AssetId, now_ms: u64) -> Result<(), OriginError> {
     let document = library.document(id).await;
     if let Err(error @ OriginError::UnknownAsset { .. }) = document {
         return Err(error);
@@ -92,8 +93,10 @@ pub async fn remove(library: &Library, id: &AssetId) -> Result<(), OriginError> 
     let store = library.store();
     store.delete(&id.key("asset.json")?).await?;
     library.forget(id).await;
-    let folder: ObjectKey = format!("{ASSETS_FOLDER}/{id}").parse()?;
-    Ok(store.delete_folder(&folder, FILES_MAX).await?)
+    store.delete(&bundle_key(id)?).await?;
+    sweep(library, Some(id), now_ms).await?;
+    sweep_unnamed(library, id, |_| true).await?;
+    Ok(())
 }
 
 /// Reads every file of a title again and compares it with its checksum.

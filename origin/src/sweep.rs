@@ -140,18 +140,25 @@ pub async fn sweep_title(
     id: &AssetId,
     now_ms: u64,
 ) -> Result<Vec<Swept>, OriginError> {
-    // In this order: an ingest that begins later is in no list, and one that ends meanwhile drops
-    // its claim only when the document names its folder.
+    sweep_unnamed(library, id, |generation| is_old(generation, now_ms)).await
+}
+
+/// Removes the folders of a title that no document and no claim names, and that `goes` names.
+pub(crate) async fn sweep_unnamed(
+    library: &Library,
+    id: &AssetId,
+    goes: impl Fn(&str) -> bool,
+) -> Result<Vec<Swept>, OriginError> {
+    // Folders, claims, document, in this order: an ingest that begins later is in no list, and one
+    // that ends meanwhile gives up its claim only when the document names its folder.
     let title: ObjectKey = format!("{ASSETS_FOLDER}/{id}").parse()?;
     let folders = library.store().list_folders(&title).await?;
     let claims: ObjectKey = format!("{CLAIMS_FOLDER}/{id}").parse()?;
     let claims = library.store().list(Some(&claims), CLAIMS_MAX).await?;
+    let claimed: Vec<_> = claims.iter().filter_map(|entry| Some(claim_of(&entry.key)?.1)).collect();
     let mut swept = Vec::new();
     for generation in folders {
-        let is_claimed = claims
-            .iter()
-            .any(|entry| claim_of(&entry.key).is_some_and(|(_, claimed)| claimed == generation));
-        if is_claimed || !is_old(&generation, now_ms) {
+        if claimed.contains(&generation) || !goes(&generation) {
             continue;
         }
         if remove_unless_named(library, id, &generation).await? {

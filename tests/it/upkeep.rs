@@ -190,6 +190,13 @@ fn what_another_process_ingests_is_left_alone() {
     assert_eq!(walk_bytes(&store.join("assets/film")), before);
     assert!(!server.log().contains("removed"), "{}", server.log());
 
+    // Not by removing a title of the same name either, which was made meanwhile.
+    let small = tools::text(&media::title("ntsc").paths()[0]).to_owned();
+    streamverse_ok(&["ingest", "--id", "film", "--data", tools::text(&ours), &small]);
+    assert!(walk_bytes(&store.join("assets/film")) > before);
+    streamverse_ok(&["assets", "remove", "film", "--data", tools::text(&ours)]);
+    assert_eq!(walk_bytes(&store.join("assets/film")), before);
+
     signal(ingesting.id(), "CONT");
     assert!(ingesting.wait().expect("it can be waited for").success());
     streamverse_ok(&["assets", "verify", "film", "--data", tools::text(&ours)]);

@@ -216,18 +216,6 @@ impl ObjectStore {
         }
     }
 
-    /// Removes everything below `folder`, which has at most `max_entries` objects.
-    pub async fn delete_folder(
-        &self,
-        folder: &ObjectKey,
-        max_entries: usize,
-    ) -> Result<(), ObjectError> {
-        for entry in self.list(Some(folder), max_entries).await? {
-            self.delete(&entry.key).await?;
-        }
-        Ok(())
-    }
-
     /// Removes an object. One that isn't there is as good as removed.
     pub async fn delete(&self, key: &ObjectKey) -> Result<(), ObjectError> {
         either!(self, store => store.delete(key).await)
