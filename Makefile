@@ -15,7 +15,7 @@ PYTHON_DIR ?= $(TARGET_DIR)/python
 BUILD_PACKAGES := ca-certificates gcc libc6-dev nodejs/node npm/npm
 SAMPLE_PACKAGES := ffmpeg/ffmpeg python3/python3 python3-pip
 TEST_PACKAGES := $(SAMPLE_PACKAGES) python3-venv chromium fonts-dejavu-core libxml2-utils curl
-BENCH_PACKAGES := nginx-light ffmpeg curl
+BENCH_PACKAGES := nginx-light ffmpeg/ffmpeg util-linux/taskset
 SOAK_PACKAGES := clang
 
 .PHONY: help run test soak bench lint fmt build web rust clean
@@ -51,10 +51,10 @@ soak: rust web ## Run every test at full counts, with long fuzzing
 	command -v cargo-deny >/dev/null || cargo install --locked cargo-deny
 	cargo deny check bans licenses sources
 
-bench: build ## Run every benchmark beside its peer and print one table of ratios
+bench: build ## Measure every row beside its peer and print one table (STRICT=1: fail on a miss)
 	@scripts/need.sh "make bench" $(BENCH_PACKAGES)
-	cargo build --release --locked -p bench
-	scripts/bench.sh $(TARGET_DIR)
+	cargo build --release --locked -p bench --bins
+	$(TARGET_DIR)/release/table $(TARGET_DIR)
 
 lint: rust ## What CI checks of style
 	cargo fmt --all --check

@@ -4,16 +4,20 @@ use std::fmt::Write;
 use std::path::Path;
 
 fn main() {
-    println!("cargo:rerun-if-changed=web/dist");
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("web/dist");
+    let root = std::env::var("CARGO_MANIFEST_DIR").expect("cargo sets CARGO_MANIFEST_DIR");
+    let folder = Path::new(&root).join("web/dist");
+    // By its whole path, so that clones which share a target folder don't take each other's page.
+    println!("cargo:rerun-if-changed={}", folder.display());
+    println!("cargo:rerun-if-env-changed=CARGO_MANIFEST_DIR");
     let mut files = Vec::new();
     collect(&folder, "", &mut files);
     files.sort();
 
     let mut table = String::from("&[\n");
     for path in &files {
-        let file = folder.join(path);
-        writeln!(table, "    ({path:?}, include_bytes!({file:?}).as_slice()),")
+        let file =
+            format!("concat!(env!(\"CARGO_MANIFEST_DIR\"), {:?})", format!("/web/dist/{path}"));
+        writeln!(table, "    ({path:?}, include_bytes!({file}).as_slice()),")
             .expect("writing to a string can't fail");
     }
     table.push_str("]\n");

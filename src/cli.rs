@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use origin::ingest::Layout;
 
 const EXIT_STATUS: &str =
     "Exit status: 0 done, 1 failed (the message names cause and cure), 2 wrong usage.";
@@ -99,6 +100,26 @@ pub struct Serve {
     pub open: bool,
 }
 
+/// See `--layout`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum MediaLayout {
+    /// Each track in a file of its own, in the order in which it is sent: cheapest to serve. What
+    /// was given is not kept.
+    Packed,
+    /// The files as they were given. Takes no space where the file system can share their blocks
+    /// (XFS, Btrfs); segments of muxed files cost more processor time and more reads.
+    Source,
+}
+
+impl From<MediaLayout> for Layout {
+    fn from(layout: MediaLayout) -> Self {
+        match layout {
+            MediaLayout::Packed => Self::Packed,
+            MediaLayout::Source => Self::Source,
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub enum Role {
     Edge,
@@ -128,6 +149,9 @@ pub struct Ingest {
     /// Replace a title that exists; its segments stay valid for seven days.
     #[arg(long)]
     pub replace: bool,
+    /// How the media lies in the store.
+    #[arg(long, value_enum, default_value_t = MediaLayout::Packed)]
+    pub layout: MediaLayout,
     #[command(flatten)]
     pub config: ConfigArgs,
     /// Upload to a running server instead of a data directory (not built yet).

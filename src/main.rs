@@ -24,7 +24,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    match run(cli.command) {
+    let outcome = run(cli.command);
+    platform::telemetry::flush_log();
+    match outcome {
         Ok(code) => code,
         Err(error) => {
             eprintln!("streamverse: {}", message(&error));

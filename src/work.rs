@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use origin::asset::AssetId;
-use origin::ingest::{IngestOptions, Progress, ingest, target_duration};
+use origin::ingest::{IngestOptions, Layout, Progress, ingest, target_duration};
 use origin::{Library, OriginError, maintenance};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -22,6 +22,7 @@ pub enum Work {
         title: Option<String>,
         target_duration_seconds: u32,
         replace: bool,
+        layout: Layout,
     },
     List,
     Remove {
@@ -58,14 +59,14 @@ pub async fn run(library: &Library, work: Work, sink: EventSink) {
 
 async fn perform(library: &Library, work: Work, sink: &EventSink) -> Result<Value, OriginError> {
     match work {
-        Work::Ingest { files, id, title, target_duration_seconds, replace } => {
+        Work::Ingest { files, id, title, target_duration_seconds, replace, layout } => {
             let options = IngestOptions {
                 files,
                 id,
                 title,
                 target: target_duration(target_duration_seconds),
                 replace,
-                borrow_sources: false,
+                layout,
                 now_ms: clock::now_ms(),
             };
             let sink = sink.clone();

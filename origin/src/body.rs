@@ -14,6 +14,11 @@ use crate::chunk::Chunk;
 /// Chunks in order; an error ends the response early, which the client sees as a broken transfer.
 pub type ChunkStream = Pin<Box<dyn Stream<Item = Result<Chunk, OriginError>> + Send>>;
 
+/// The next chunk; `None` at the end.
+pub(crate) async fn next_chunk(stream: &mut ChunkStream) -> Option<Result<Chunk, OriginError>> {
+    poll_fn(|context| stream.as_mut().poll_next(context)).await
+}
+
 /// A body, usually of a length that is known before its first byte.
 pub struct MediaBody {
     source: BodySource,
@@ -59,7 +64,7 @@ impl MediaBody {
     /// What the stream begins with.
     pub async fn begun(mut self) -> Result<Self, OriginError> {
         if let BodySource::Stream { first: first @ None, rest } = &mut self.source {
-            *first = poll_fn(|context| rest.as_mut().poll_next(context)).await.transpose()?;
+            *first = next_chunk(rest).await.transpose()?;
         }
         Ok(self)
     }

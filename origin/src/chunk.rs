@@ -28,6 +28,12 @@ impl Chunk {
     }
 }
 
+impl Extend<Bytes> for Chunk {
+    fn extend<I: IntoIterator<Item = Bytes>>(&mut self, parts: I) {
+        parts.into_iter().for_each(|part| self.push(part));
+    }
+}
+
 impl From<Bytes> for Chunk {
     fn from(bytes: Bytes) -> Self {
         let mut chunk = Self::default();

@@ -6,9 +6,8 @@ use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Response, StatusCode};
 
-use crate::OriginError;
 use crate::asset::AssetId;
-use crate::body::{ChunkStream, MediaBody};
+use crate::body::{ChunkStream, MediaBody, next_chunk};
 use crate::chunk::Chunk;
 
 const CACHE_TAG: HeaderName = HeaderName::from_static("cache-tag");
@@ -240,16 +239,12 @@ fn multipart(parts: Vec<(String, ChunkStream)>, end: String) -> ChunkStream {
     Box::pin(async_stream::stream! {
         for (head, mut stream) in parts {
             yield Ok(Chunk::from(Bytes::from(head)));
-            while let Some(chunk) = next(&mut stream).await {
+            while let Some(chunk) = next_chunk(&mut stream).await {
                 yield chunk;
             }
         }
         yield Ok(Chunk::from(Bytes::from(end)));
     })
-}
-
-async fn next(stream: &mut ChunkStream) -> Option<Result<Chunk, OriginError>> {
-    std::future::poll_fn(|context| stream.as_mut().poll_next(context)).await
 }
 
 fn set(response: &mut Response<MediaBody>, name: HeaderName, value: &str) {

@@ -17,18 +17,21 @@ use packager::track::Sample;
 use platform::objects::ObjectReader;
 
 use crate::OriginError;
-use crate::body::ChunkStream;
+use crate::body::{ChunkStream, next_chunk};
 use crate::chunk::Chunk;
 use crate::entity::Source;
 use crate::loaded::{LoadedTrack, TrackContent};
 
-/// Media handed to the socket at a time.
-const CHUNK_BYTES: u64 = 256 << 10;
+/// Media handed to the socket at a time where it is mapped, and waiting costs no memory.
+const MAPPED_CHUNK_BYTES: u64 = 1 << 20;
+/// Media handed to the socket at a time where it is in memory.
+const COPIED_CHUNK_BYTES: u64 = 256 << 10;
 /// Byte strings in one chunk: the socket takes 64 in one write, one of them the header.
 const CHUNK_PARTS_MAX: usize = 63;
-/// Runs shorter than this are copied together: the kernel's work for a range costs more than
-/// copying so few bytes.
-const GATHER_RUN_BYTES_MIN: u64 = 8 << 10;
+/// Runs shorter than this, on average, are copied together: the kernel's work for a range costs
+/// more than copying so few bytes. Measured over loopback with runs of 350 bytes (audio between
+/// video), where copying takes 0.6 of the time, and of 6 KiB, where it takes 1.2 of it.
+const GATHER_RUN_BYTES_MIN: u64 = 2 << 10;
 
 /// A CMAF media segment.
 #[derive(Clone)]
@@ -72,13 +75,8 @@ impl Source for Fmp4Segment {
     }
 
     fn stream(self: Box<Self>, range: Range<u64>) -> ChunkStream {
-        Box::pin(async_stream::try_stream! {
-            let mut pieces = self.pieces().await?;
-            pieces.keep(range);
-            while let Some(chunk) = pieces.next_chunk(&self.track).await? {
-                yield chunk;
-            }
-        })
+        let track = self.track.clone();
+        stream_of(track, async move { self.pieces().await }, range)
     }
 
     fn again(&self) -> Box<dyn Source> {
@@ -99,11 +97,22 @@ impl Fmp4IFrame {
         &self.track.index.iframes[self.index]
     }
 
-    fn sample(&self) -> Sample {
+    fn pieces(&self) -> Pieces {
         let entry = self.entry();
         let duration = self.track.index.iframe_duration(self.index);
         let duration = u32::try_from(duration).unwrap_or(u32::MAX);
-        iframe_sample(entry, duration, entry.description_index)
+        let sample = iframe_sample(entry, duration, entry.description_index);
+        let mut header = Vec::new();
+        MediaSegment {
+            number: self.index as u32 + 1,
+            decode_time: sample.decode_time,
+            samples: &[sample],
+            events: &[],
+            index: false,
+            timescale: self.track.index.timescale(),
+        }
+        .write_header(&mut header);
+        Pieces::new(header, &[sample])
     }
 }
 
@@ -114,24 +123,8 @@ impl Source for Fmp4IFrame {
     }
 
     fn stream(self: Box<Self>, range: Range<u64>) -> ChunkStream {
-        Box::pin(async_stream::try_stream! {
-            let sample = self.sample();
-            let mut header = Vec::new();
-            MediaSegment {
-                number: self.index as u32 + 1,
-                decode_time: sample.decode_time,
-                samples: &[sample],
-                events: &[],
-                index: false,
-                timescale: self.track.index.timescale(),
-            }
-            .write_header(&mut header);
-            let mut pieces = Pieces::new(header, &[sample]);
-            pieces.keep(range);
-            while let Some(chunk) = pieces.next_chunk(&self.track).await? {
-                yield chunk;
-            }
-        })
+        let pieces = self.pieces();
+        stream_of(self.track, async move { Ok(pieces) }, range)
     }
 
     fn again(&self) -> Box<dyn Source> {
@@ -161,12 +154,11 @@ impl Source for SingleFileSource {
                         yield Chunk::from(head);
                     }
                     Part::Segment { index, range } => {
-                        let segment =
-                            Fmp4Segment { track: self.track.clone(), index, with_index: false };
-                        let mut pieces = segment.pieces().await?;
-                        pieces.keep(range);
-                        while let Some(chunk) = pieces.next_chunk(&self.track).await? {
-                            yield chunk;
+                        let track = self.track.clone();
+                        let segment = Fmp4Segment { track, index, with_index: false };
+                        let mut chunks = Box::new(segment).stream(range);
+                        while let Some(chunk) = next_chunk(&mut chunks).await {
+                            yield chunk?;
                         }
                     }
                 }
@@ -194,11 +186,9 @@ impl Source for FileSource {
         Box::pin(async_stream::try_stream! {
             let mut at = range.start;
             while at < range.end {
-                let end = range.end.min(at + CHUNK_BYTES);
+                let end = range.end.min(at + COPIED_CHUNK_BYTES);
                 let mut chunk = Chunk::default();
-                for part in self.reader.slice(at..end).await? {
-                    chunk.push(part);
-                }
+                chunk.extend(self.reader.slice(at..end).await?);
                 yield chunk;
                 at = end;
             }
@@ -208,6 +198,21 @@ impl Source for FileSource {
     fn again(&self) -> Box<dyn Source> {
         Box::new(self.clone())
     }
+}
+
+/// Streams a part of what `pieces` turns out to be, once the first bytes are wanted.
+fn stream_of(
+    track: Arc<LoadedTrack>,
+    pieces: impl Future<Output = Result<Pieces, OriginError>> + Send + 'static,
+    range: Range<u64>,
+) -> ChunkStream {
+    Box::pin(async_stream::try_stream! {
+        let mut pieces = pieces.await?;
+        pieces.keep(range);
+        while let Some(chunk) = pieces.next_chunk(&track).await? {
+            yield chunk;
+        }
+    })
 }
 
 /// A header and the ranges of the media object that follow it.
@@ -245,7 +250,7 @@ impl Pieces {
         });
     }
 
-    /// The next bytes to send, at most [`CHUNK_BYTES`] of media.
+    /// The next bytes to send.
     async fn next_chunk(&mut self, track: &LoadedTrack) -> Result<Option<Chunk>, OriginError> {
         let mut chunk = Chunk::default();
         chunk.push(std::mem::take(&mut self.header));
@@ -266,7 +271,7 @@ impl Pieces {
         chunk: &mut Chunk,
     ) -> Result<(), OriginError> {
         let mut wanted = Vec::new();
-        let mut budget = CHUNK_BYTES;
+        let mut budget = if media.is_mapped() { MAPPED_CHUNK_BYTES } else { COPIED_CHUNK_BYTES };
         while budget > 0 && chunk.part_count() + wanted.len() < CHUNK_PARTS_MAX {
             let Some(run) = self.take_run(budget) else {
                 break;
@@ -279,9 +284,7 @@ impl Pieces {
         }
         media.prepare(&wanted).await?;
         for run in wanted {
-            for part in media.slice(run).await? {
-                chunk.push(part);
-            }
+            media.slice_prepared(run, chunk).await?;
         }
         Ok(())
     }
@@ -292,14 +295,14 @@ impl Pieces {
         chunk: &mut Chunk,
     ) -> Result<(), OriginError> {
         let mut wanted = Vec::new();
-        let mut budget = CHUNK_BYTES;
+        let mut budget = COPIED_CHUNK_BYTES;
         while budget > 0
             && let Some(run) = self.take_run(budget)
         {
             budget -= run.end - run.start;
             wanted.push(run);
         }
-        let mut copied = vec![0; (CHUNK_BYTES - budget) as usize];
+        let mut copied = vec![0; (COPIED_CHUNK_BYTES - budget) as usize];
         let mut rest = copied.as_mut_slice();
         for run in wanted {
             let (part, after) = rest.split_at_mut((run.end - run.start) as usize);

@@ -1,5 +1,6 @@
 //! MPEG-TS segments as byte sources: muxed from the samples while the client takes them.
 
+use std::cell::RefCell;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -21,6 +22,12 @@ use crate::loaded::{LoadedTrack, TrackContent};
 /// Media muxed at a time: source and output of one batch stay in the second-level cache, and a
 /// client that stops reading keeps no more than this waiting.
 const BATCH: BatchLimits = BatchLimits { bytes: 64 << 10, gap_bytes: 4 << 10 };
+
+thread_local! {
+    /// Media of the batch that a thread writes. Shared by all segments, so that it stays in the
+    /// cache, and one that waits for its client holds none.
+    static MEDIA: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
 
 /// A segment of one track, or of video and audio multiplexed.
 #[derive(Clone)]
@@ -62,6 +69,33 @@ impl TsSegment {
         let samples = track.segment_samples(entry).await?.samples;
         let packets_before = entry.ts_packets_before;
         Ok(Some(Side { track: track.clone(), samples, packets_before }))
+    }
+
+    /// Reads and writes a batch if that needs no waiting; `false` if it does.
+    fn write_at_once(
+        &self,
+        muxer: &mut SegmentMuxer,
+        readers: &Readers,
+        batch: &Batch,
+        out: &mut Vec<u8>,
+    ) -> Result<bool, OriginError> {
+        MEDIA.with_borrow_mut(|media| {
+            if !readers.read_at_once(batch, media)? {
+                return Ok(false);
+            }
+            self.write(muxer, batch, media, out).map(|()| true)
+        })
+    }
+
+    fn write(
+        &self,
+        muxer: &mut SegmentMuxer,
+        batch: &Batch,
+        media: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<(), OriginError> {
+        let written = muxer.write_batch(batch, &split(batch, media), out);
+        written.map_err(|reason| self.damaged(reason))
     }
 
     fn damaged(&self, reason: &str) -> OriginError {
@@ -116,18 +150,43 @@ impl Readers {
 
     /// Reads the ranges of a batch into `buffer`, one behind the other.
     async fn read(&self, batch: &Batch, buffer: &mut Vec<u8>) -> Result<(), OriginError> {
-        let len = |range: &SourceRange| (range.bytes.end - range.bytes.start) as usize;
-        buffer.resize(batch.ranges().iter().map(len).sum(), 0);
-        let mut rest = buffer.as_mut_slice();
-        for range in batch.ranges() {
-            let (part, after) = rest.split_at_mut(len(range));
+        for (range, part) in parts(batch, buffer) {
             if let Some(reader) = self.readers.get(range.source as usize) {
                 reader.read_at(range.bytes.start, part).await?;
             }
-            rest = after;
         }
         Ok(())
     }
+
+    /// As [`Self::read`] if that needs no waiting; `false` if it does.
+    fn read_at_once(&self, batch: &Batch, buffer: &mut Vec<u8>) -> Result<bool, OriginError> {
+        for (range, part) in parts(batch, buffer) {
+            if let Some(reader) = self.readers.get(range.source as usize)
+                && !reader.read_at_once(range.bytes.start, part)?
+            {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
+fn len_bytes(range: &SourceRange) -> usize {
+    (range.bytes.end - range.bytes.start) as usize
+}
+
+/// Room in `buffer` for each range of a batch, one behind the other.
+fn parts<'a>(
+    batch: &'a Batch,
+    buffer: &'a mut Vec<u8>,
+) -> impl Iterator<Item = (&'a SourceRange, &'a mut [u8])> {
+    buffer.resize(batch.ranges().iter().map(len_bytes).sum(), 0);
+    let mut rest = buffer.as_mut_slice();
+    batch.ranges().iter().map(move |range| {
+        let (part, after) = std::mem::take(&mut rest).split_at_mut(len_bytes(range));
+        rest = after;
+        (range, part)
+    })
 }
 
 impl Source for TsSegment {
@@ -139,14 +198,14 @@ impl Source for TsSegment {
     fn stream(self: Box<Self>, range: Range<u64>) -> ChunkStream {
         Box::pin(async_stream::try_stream! {
             let (mut muxer, readers) = self.muxer().await?;
-            let mut media = Vec::new();
             let mut at = 0;
             while let Some(batch) = muxer.next_batch(BATCH) {
-                readers.read(&batch, &mut media).await?;
                 let mut out = Vec::new();
-                muxer
-                    .write_batch(&batch, &split(&batch, &media), &mut out)
-                    .map_err(|reason| self.damaged(reason))?;
+                if !self.write_at_once(&mut muxer, &readers, &batch, &mut out)? {
+                    let mut media = Vec::new();
+                    readers.read(&batch, &mut media).await?;
+                    self.write(&mut muxer, &batch, &media, &mut out)?;
+                }
                 let bytes = clip(out.into(), &mut at, &range);
                 if !bytes.is_empty() {
                     yield Chunk::from(bytes);
@@ -165,13 +224,12 @@ impl Source for TsSegment {
 
 /// The bytes of each range of a batch, which lie one behind the other in `media`.
 fn split<'a>(batch: &Batch, mut media: &'a [u8]) -> Vec<&'a [u8]> {
-    let lens = batch.ranges().iter().map(|range| (range.bytes.end - range.bytes.start) as usize);
-    lens.map(|len| {
-        let (bytes, rest) = media.split_at(len.min(media.len()));
+    let part = |range| {
+        let (bytes, rest) = media.split_at(len_bytes(range).min(media.len()));
         media = rest;
         bytes
-    })
-    .collect()
+    };
+    batch.ranges().iter().map(part).collect()
 }
 
 /// The part of `bytes`, which start at `at` of the whole, that lies in `range`.

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use http::{Method, StatusCode};
-use origin::ingest::{ingest, target_duration};
+use origin::ingest::{IngestOptions, Layout, ingest, target_duration};
 use origin::maintenance::verify;
 use origin::package::package;
 use origin::preset::PRESETS;
@@ -21,7 +21,8 @@ use s3_support::{
 async fn assert_same_bytes(files: &[PathBuf]) {
     let rig = Rig::start().await;
     let local = local_library(&rig.dir.path().join("objects"));
-    ingested(&local, files).await.unwrap();
+    let options = IngestOptions { layout: Layout::Source, ..options(files) };
+    ingest(&local, options, no_progress()).await.unwrap();
     ingested(&rig.node(), files).await.unwrap();
     assert_eq!(rig.temporary_files(), 0);
 
@@ -236,11 +237,8 @@ async fn a_replaced_title_serves_both() {
     let before = get_ok(&rig.node(), &old).await;
     let bundle = std::fs::read(rig.title_folder().join("indexes.bin")).unwrap();
     let node = rig.node();
-    let replacing = origin::ingest::IngestOptions {
-        target: target_duration(2),
-        replace: true,
-        ..options(&media().ladder)
-    };
+    let replacing =
+        IngestOptions { target: target_duration(2), replace: true, ..options(&media().ladder) };
     ingest(&node, replacing, no_progress()).await.unwrap();
     let new = segment(&node, "v1", 3).await;
     assert_ne!(old, new, "other cuts, another revision");

@@ -32,6 +32,7 @@ pub fn run(arguments: &Ingest) -> anyhow::Result<ExitCode> {
         title: arguments.title.clone(),
         target_duration_seconds,
         replace: arguments.replace,
+        layout: arguments.layout.into(),
     };
     let sink = output::event_sink(arguments.json);
     let report = crate::runtime()?.block_on(do_work(config, work, sink))?;

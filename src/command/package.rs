@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use origin::Library;
 use origin::asset::AssetId;
-use origin::ingest::{IngestOptions, Progress, ingest, target_duration};
+use origin::ingest::{IngestOptions, Layout, Progress, ingest, target_duration};
 use origin::package::package;
 use origin::preset::{PRESETS, PROTECTED_PRESETS, Preset};
 use platform::objects::{LocalStore, ObjectStore};
@@ -63,7 +63,7 @@ async fn run_in(
         title: None,
         target: target_duration(arguments.target_duration),
         replace: false,
-        borrow_sources: true,
+        layout: Layout::Borrowed,
         now_ms: clock::now_ms(),
     };
     let sink = output::event_sink(arguments.json);

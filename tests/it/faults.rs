@@ -38,30 +38,47 @@ pub(crate) fn unseal(path: &Path) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).expect("it is ours");
 }
 
+/// How media may lie in the store, and part of the name of the file that pictures lie in.
+const LAYOUTS: [(&str, &str); 2] = [("source", "source-1"), ("packed", "v1.samples")];
+
 /// A server with the titles `one` and `two`.
 #[track_caller]
 fn two_titles(name: &str) -> (PathBuf, Server) {
-    let data = tools::folder(name).join("data");
-    ingest(&data, "one", &media::title("ntsc").paths());
+    two_titles_laid_out(name, "packed")
+}
+
+#[track_caller]
+fn two_titles_laid_out(name: &str, layout: &str) -> (PathBuf, Server) {
+    let data = tools::folder(&format!("{name}-{layout}")).join("data");
+    ingest_with(&data, "one", &media::title("ntsc").paths(), &["--layout", layout]);
     ingest(&data, "two", &media::title("sixty").paths());
     let server = Server::start(&data);
     (data, server)
 }
 
-/// Damages the source of title `one` and asks for its segments.
+/// Damages the media of title `one` and asks for its segments with pictures.
 #[track_caller]
-fn check_changed_source(name: &str, change: impl FnOnce(&Path)) {
-    let (data, mut server) = two_titles(name);
+fn check_changed_source(name: &str, change: impl Fn(&Path)) {
+    for (layout, file) in LAYOUTS {
+        check_changed_media(name, layout, file, &change);
+    }
+}
+
+#[track_caller]
+fn check_changed_media(name: &str, layout: &str, file: &str, change: impl Fn(&Path)) {
+    let (data, mut server) = two_titles_laid_out(name, layout);
     let mut client = server.client();
     let mut fetcher = Fetcher::new(&mut client);
     fetcher.hls("one", "cmaf");
     fetcher.hls("one", "ts");
     let before = fetcher.bodies;
-    let source = file_of(&data, "one", "source");
+    let source = file_of(&data, "one", file);
     unseal(&source);
     change(&source);
+    let is_segment = |url: &str| url.ends_with(".m4s") || url.ends_with(".ts");
+    let has_pictures = |url: &str| url.contains("v1");
     let segments: Vec<_> =
-        before.iter().filter(|(url, _)| url.ends_with(".m4s") || url.ends_with(".ts")).collect();
+        before.iter().filter(|(url, _)| is_segment(url) && has_pictures(url)).collect();
     assert!(segments.len() > 4);
     check_refused(&server, segments.iter().map(|(url, _)| *url));
     assert!(server.is_alive());
@@ -92,12 +109,19 @@ fn a_modified_source_is_noticed() {
 /// still the right ones; after that nothing is served of the other.
 #[test]
 fn a_replaced_source_is_noticed() {
-    let (data, server) = two_titles("source-replaced");
+    for (layout, file) in LAYOUTS {
+        check_replaced_media(layout, file);
+    }
+}
+
+#[track_caller]
+fn check_replaced_media(layout: &str, file: &str) {
+    let (data, server) = two_titles_laid_out("source-replaced", layout);
     let mut client = server.client();
     let mut fetcher = Fetcher::new(&mut client);
     fetcher.hls("one", "cmaf");
     let before = fetcher.bodies;
-    let source = file_of(&data, "one", "source");
+    let source = file_of(&data, "one", file);
     let other = std::fs::read(&media::title("sixty").paths()[0]).expect("it is there");
     std::fs::remove_file(&source).expect("it can be removed");
     tools::write(&source, &other);
@@ -127,8 +151,15 @@ fn check_refused<'a>(server: &Server, urls: impl Iterator<Item = &'a String>) {
 
 #[test]
 fn a_removed_source_harms_no_other_title() {
-    let (data, mut server) = two_titles("source-removed");
-    std::fs::remove_file(file_of(&data, "one", "source")).expect("it can be removed");
+    for (layout, file) in LAYOUTS {
+        check_removed_media(layout, file);
+    }
+}
+
+#[track_caller]
+fn check_removed_media(layout: &str, file: &str) {
+    let (data, mut server) = two_titles_laid_out("source-removed", layout);
+    std::fs::remove_file(file_of(&data, "one", file)).expect("it can be removed");
     let mut client = server.client();
     let answer = client.get_with("/vod/one/cmaf/v1.m3u8", &[]);
     assert_eq!(answer.status, 503, "{answer:?}");

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::manifests::Fetcher;
 use crate::media;
-use crate::server::{Server, ingest};
+use crate::server::{Server, ingest, ingest_with};
 use crate::tools;
 
 /// Presets of the title `ladder`.
@@ -64,6 +64,29 @@ fn two_nodes_agree() {
     });
     let [one, two] = resources;
     assert!(one == two, "{:?}\n{:?}", one.keys(), two.keys());
+}
+
+/// However the media lies in the store, names and bytes are the same.
+#[test]
+fn layouts_agree() {
+    let folder = tools::folder("layouts");
+    let titles = ["ladder", "cut", "tx3g"];
+    let resources = ["packed", "source"].map(|layout| {
+        let data = folder.join(layout);
+        for id in titles {
+            ingest_with(&data, id, &media::title(id).paths(), &["--layout", layout]);
+        }
+        let server = Server::start(&data);
+        titles.map(|id| everything(&server, id))
+    });
+    let [packed, source] = resources;
+    assert!(packed[0].len() > 60, "{}", packed[0].len());
+    for (packed, source) in packed.iter().zip(&source) {
+        assert!(packed.keys().eq(source.keys()), "{:?}\n{:?}", packed.keys(), source.keys());
+        for (url, bytes) in packed {
+            assert!(source[url] == *bytes, "{url}");
+        }
+    }
 }
 
 /// HEAD, GET and the manifests agree on the size of everything.

@@ -32,7 +32,7 @@ use serde::Serialize;
 
 pub use self::movie::read_movie_file;
 pub use self::prepare::{Prepared, prepare};
-pub use self::publish::{IngestOptions, ProgressSink, RETIRED_DAYS, ingest, probe};
+pub use self::publish::{IngestOptions, Layout, ProgressSink, RETIRED_DAYS, ingest, probe};
 pub use self::report::{IngestReport, PresetReport, TrackReport};
 pub use self::tracks::{ChosenTrack, LeftOut};
 

@@ -165,7 +165,7 @@ pub(crate) fn options(files: &[PathBuf]) -> IngestOptions {
         title: Some("Film".to_owned()),
         target: target_duration(SEGMENT_SECONDS),
         replace: false,
-        borrow_sources: false,
+        layout: origin::ingest::Layout::Packed,
         now_ms: now_ms(),
     }
 }

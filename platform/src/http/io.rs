@@ -22,8 +22,10 @@ use crate::objects::file_of;
 const BYTES_PER_TURN: usize = 1 << 20;
 
 /// Smallest piece of a mapped file that is sent by the kernel: below, one gathering write of many
-/// pieces is cheaper than a call for each.
-const SEND_FILE_BYTES_MIN: usize = 16 * 1024;
+/// pieces is cheaper than a call for each. Measured over loopback (Linux 6.18): 25 KiB pieces of a
+/// muxed file take 0.26 to 0.35 CPU seconds per GB by `sendfile` and 0.20 by gathering writes,
+/// contiguous megabytes 0.14 to 0.19 and 0.20.
+const SEND_FILE_BYTES_MIN: usize = 256 * 1024;
 
 /// A connected socket, and whether the kernel can send files on it as they are.
 pub(super) trait Transport: AsyncRead + AsyncWrite + Send + Unpin + 'static {
@@ -92,9 +94,7 @@ impl<T: Transport> GuardedIo<T> {
         let Some(socket) = socket else {
             return Pin::new(&mut self.inner).poll_write_vectored(context, slices);
         };
-        // A small one that stands alone costs a call either way.
-        let is_alone = slices.len() == 1;
-        let is_large = |slice: &IoSlice<'_>| is_alone || SEND_FILE_BYTES_MIN <= slice.len();
+        let is_large = |slice: &IoSlice<'_>| SEND_FILE_BYTES_MIN <= slice.len();
         let mapped = slices.iter().enumerate().filter(|(_, slice)| is_large(slice));
         let mapped = mapped.filter_map(|(index, slice)| Some((index, file_of(slice)?))).next();
         match mapped {

@@ -184,6 +184,20 @@ impl ObjectStore {
         either!(self, store => store.put_file(key, source).await)
     }
 
+    /// Moves the file at `source`, which nobody else uses, into the store, over what is there. It
+    /// may stay behind where it can't be moved; the caller removes what is left of it.
+    pub async fn put_own_file(
+        &self,
+        key: &ObjectKey,
+        source: &Path,
+    ) -> Result<ObjectMeta, ObjectError> {
+        match self {
+            Self::Local(store) => store.put_own_file(key, source).await,
+            #[cfg(feature = "s3")]
+            Self::S3(store) => store.put_file(key, source).await,
+        }
+    }
+
     /// The objects below the folder `folder`, or all, by key. More than `max_entries` is an error.
     pub async fn list(
         &self,
@@ -235,6 +249,15 @@ impl ObjectReader {
         either!(self, reader => reader.meta())
     }
 
+    /// Whether slices lie in a mapping of a file, and waiting to be sent cost no memory.
+    pub fn is_mapped(&self) -> bool {
+        match self {
+            Self::Local(_) => true,
+            #[cfg(feature = "s3")]
+            Self::S3(_) => false,
+        }
+    }
+
     /// Whether the object still is what was opened. Costs a system call locally and nothing on S3,
     /// where each read carries the condition itself.
     pub fn check(&self) -> Result<(), ObjectError> {
@@ -283,6 +306,31 @@ impl ObjectReader {
             Self::Local(reader) => reader.slice(range).await.map(|piece| vec![piece]),
             #[cfg(feature = "s3")]
             Self::S3(reader) => reader.slice(range).await,
+        }
+    }
+
+    /// Appends the bytes of `range` to `pieces`, as [`Self::slice`] does, without another look at
+    /// whether they are in memory.
+    pub async fn slice_prepared(
+        &self,
+        range: Range<u64>,
+        pieces: &mut impl Extend<Bytes>,
+    ) -> Result<(), ObjectError> {
+        match self {
+            Self::Local(reader) => pieces.extend([reader.slice_prepared(range)?]),
+            #[cfg(feature = "s3")]
+            Self::S3(reader) => pieces.extend(reader.slice(range).await?),
+        }
+        Ok(())
+    }
+
+    /// Fills `buffer` with the bytes from `offset_bytes` on if that needs no waiting; `false`, and
+    /// anything in `buffer`, if it does.
+    pub fn read_at_once(&self, offset_bytes: u64, buffer: &mut [u8]) -> Result<bool, ObjectError> {
+        match self {
+            Self::Local(reader) => reader.read_at_once(offset_bytes, buffer),
+            #[cfg(feature = "s3")]
+            Self::S3(_) => Ok(false),
         }
     }
 

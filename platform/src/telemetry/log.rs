@@ -28,7 +28,8 @@ pub fn init_log(settings: &Log) -> Result<LogHandle, LogError> {
         reason: error.to_string(),
     };
     let filter = filter(&settings.level)?;
-    let builder = tracing_subscriber::fmt().with_writer(std::io::stderr);
+    let writer = super::log_writer::start().map_err(|error| set_up(error.into()))?;
+    let builder = tracing_subscriber::fmt().with_writer(writer);
     // The two formats are of two types, and so are their handles.
     let replace: Box<dyn Fn(EnvFilter) -> Result<(), String> + Send + Sync> = match settings.format
     {

@@ -1,6 +1,7 @@
 //! Logs, request ids and metrics.
 
 mod log;
+mod log_writer;
 mod metrics;
 mod observe;
 mod process;
@@ -10,6 +11,7 @@ mod request_id;
 mod tests;
 
 pub use log::{LogError, LogHandle, init_log};
+pub use log_writer::flush as flush_log;
 pub use metrics::{HttpMetrics, METRICS_CONTENT_TYPE, encode_metrics};
 pub use observe::{Observe, ObservedBody};
 pub use process::ProcessMetrics;

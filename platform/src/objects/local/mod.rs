@@ -144,6 +144,20 @@ impl LocalStore {
         .await
     }
 
+    /// Takes over a file that nobody else uses: by moving it, or where it lies on another file
+    /// system, by copying it.
+    pub async fn put_own_file(
+        &self,
+        key: &ObjectKey,
+        source: &Path,
+    ) -> Result<ObjectMeta, ObjectError> {
+        let (store, asked, file) = (self.clone(), key.clone(), source.to_owned());
+        match blocking(move || store.adopt(&asked, &file)).await? {
+            Some(meta) => Ok(meta),
+            None => self.put_file(key, source).await,
+        }
+    }
+
     pub async fn list(
         &self,
         folder: Option<&ObjectKey>,

@@ -108,6 +108,17 @@ impl LocalReader {
         self.slice_prepared(range)
     }
 
+    /// Fills `buffer` from memory; `false` where some of it is not there.
+    pub fn read_at_once(&self, offset_bytes: u64, buffer: &mut [u8]) -> Result<bool, ObjectError> {
+        let end = offset_bytes.saturating_add(buffer.len() as u64);
+        self.meta().check_range(self.key(), &(offset_bytes..end))?;
+        let is_whole = self.read_without_waiting(offset_bytes, buffer)? == buffer.len();
+        if is_whole {
+            self.shared.metrics.pages_warm.inc();
+        }
+        Ok(is_whole)
+    }
+
     /// Fills `buffer`: from memory at once where it can, else on a thread that may wait.
     pub async fn read_at(&self, offset_bytes: u64, buffer: &mut [u8]) -> Result<(), ObjectError> {
         let end = offset_bytes.saturating_add(buffer.len() as u64);

@@ -28,7 +28,28 @@ impl LocalStore {
         let mut unfinished = Unfinished::create(&self.folder.join(UNFINISHED))?;
         let path = unfinished.path.clone();
         fill(&mut unfinished.file, &path)?;
-        let fail = |error: io::Error| ObjectError::io("finish", &path, error);
+        self.finish(unfinished, key, mode)
+    }
+
+    /// Moves the file at `source` into the store; `None` where a copy is needed.
+    pub(super) fn adopt(
+        &self,
+        key: &ObjectKey,
+        source: &Path,
+    ) -> Result<Option<ObjectMeta>, ObjectError> {
+        let Some(unfinished) = Unfinished::adopt(&self.folder.join(UNFINISHED), source)? else {
+            return Ok(None);
+        };
+        self.finish(unfinished, key, PutMode::Overwrite).map(Some)
+    }
+
+    fn finish(
+        &self,
+        unfinished: Unfinished,
+        key: &ObjectKey,
+        mode: PutMode,
+    ) -> Result<ObjectMeta, ObjectError> {
+        let fail = |error: io::Error| ObjectError::io("finish", &unfinished.path, error);
         // Sealed: nothing of ours opens it for writing again.
         unfinished.file.set_permissions(Permissions::from_mode(0o444)).map_err(fail)?;
         unfinished.file.sync_all().map_err(fail)?;
@@ -148,6 +169,18 @@ impl Unfinished {
         let options = options.read(true).write(true).create_new(true).mode(0o600);
         let file = options.open(&path).map_err(|error| ObjectError::io("make", &path, error))?;
         Ok(Self { file, path, is_kept: false })
+    }
+
+    /// Takes the file at `source`; `None` where it lies on another file system.
+    fn adopt(folder: &Path, source: &Path) -> Result<Option<Self>, ObjectError> {
+        let fail = |error: io::Error| ObjectError::io("take over", source, error);
+        let file = File::open(source).map_err(fail)?;
+        let path = folder.join(uuid::Uuid::now_v7().to_string());
+        match std::fs::rename(source, &path) {
+            Ok(()) => Ok(Some(Self { file, path, is_kept: false })),
+            Err(error) if error.kind() == io::ErrorKind::CrossesDevices => Ok(None),
+            Err(error) => Err(fail(error)),
+        }
     }
 
     fn keep(mut self) {

@@ -1,0 +1,3 @@
+//! The front door: HTTP/3, signed URLs, the cache and what lies behind it. Knows no media.
+
+pub mod fetch;
