@@ -233,6 +233,9 @@ pub enum Assets {
         config: ConfigArgs,
     },
     /// Read every file of a title again and compare it with its checksum.
+    ///
+    /// Also removes what is left of ingests that crashed, and of generations that are no longer
+    /// served. What an ingest under way has written is left alone.
     Verify {
         /// All titles when no identifier is given.
         id: Option<String>,

@@ -104,15 +104,14 @@ async fn perform(library: &Library, work: Work, sink: &EventSink) -> Result<Valu
             Ok(Value::Array(reports))
         }
         Work::Remove { id } => {
-            maintenance::remove(library, &AssetId::new(&id)?).await?;
+            maintenance::remove(library, &AssetId::new(&id)?, clock::now_ms()).await?;
             Ok(json!({ "removed": id }))
         }
         Work::Verify { id } => {
-            let mut reports = Vec::new();
-            for id in &chosen(library, id).await? {
-                reports.push(to_value(&maintenance::verify(library, id).await?));
-            }
-            Ok(Value::Array(reports))
+            let id = id.as_deref().map(AssetId::new).transpose()?;
+            let now_ms = clock::now_ms();
+            let reports = maintenance::verify_and_sweep(library, id.as_ref(), now_ms).await?;
+            Ok(to_value(&reports))
         }
     }
 }

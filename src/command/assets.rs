@@ -125,10 +125,24 @@ fn print_verified(reports: &Value) {
             report["id"].as_str().unwrap_or_default(),
             report["files"],
             report["bytes"].as_u64().unwrap_or(0) / 1_000_000,
-            if faults.is_empty() { "all well" } else { "DAMAGED" },
+            match (faults.is_empty(), report["files"] == 0) {
+                (false, _) => "DAMAGED",
+                (true, false) => "all well",
+                (true, true) => "no title",
+            },
         ));
         for fault in faults {
             output::line(&format!("  {}", fault.as_str().unwrap_or_default()));
+        }
+        for generation in titles(&report["removed"]).filter_map(Value::as_str) {
+            output::line(&format!("  removed {generation}, which belonged to nothing any more"));
+        }
+        let unchecked = report["unchecked"].as_array().map_or(&[][..], Vec::as_slice);
+        for file in unchecked.iter().filter_map(Value::as_str) {
+            output::line(&format!(
+                "  {file}: not checked, since it was ingested before pictures had checksums; \
+                 ingest --replace adds them"
+            ));
         }
     }
 }

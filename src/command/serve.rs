@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use origin::Library;
+use origin::sweep::sweep;
 use platform::DataDir;
-use platform::config::{Config, Listen, Loaded};
+use platform::config::{Config, IpPrefix, Listen, Loaded};
 use platform::http::{HttpLimits, Listener, Server, serve};
 use platform::telemetry::{HttpMetrics, LogHandle, Observe, ProcessMetrics, init_log};
 use prometheus_client::registry::Registry;
@@ -18,6 +19,7 @@ use tokio::sync::watch;
 use super::{configured_presets, load_config, open_library};
 use crate::admin::AdminService;
 use crate::cli::{ConfigArgs, Role, Serve};
+use crate::clock;
 use crate::media::{MediaService, Readiness, route_of};
 use crate::ops::OpsService;
 use crate::output;
@@ -47,9 +49,17 @@ async fn serve_until_told(
     let library = open_library(&loaded.config, data)?;
     let readiness = Readiness::default();
     let (limits_sender, limits) = watch::channel(HttpLimits::from(&loaded.config.limits));
-    let presets = library.clone();
-    let wiring = Wiring { library, readiness: readiness.clone(), limits };
+    let (proxies_sender, trusted_proxies) =
+        watch::channel(loaded.config.net.trusted_proxies.clone());
+    let adopting = Adopting {
+        log,
+        limits: limits_sender,
+        trusted_proxies: proxies_sender,
+        library: library.clone(),
+    };
+    let wiring = Wiring { library, readiness: readiness.clone(), limits, trusted_proxies };
     let listeners = wiring.listen(&loaded, data, arguments.open)?;
+    let sweeping = tokio::spawn(sweep_now_and_then(adopting.library.clone()));
     readiness.set(true);
     output::line(&format!("ready {}", Value::Object(listeners.addresses())));
     if arguments.open {
@@ -60,7 +70,7 @@ async fn serve_until_told(
     loop {
         match signals.next().await {
             Told::Reload => {
-                current = reload(&arguments.config, current, log, &limits_sender, &presets);
+                current = adopting.reload(&arguments.config, current);
             }
             Told::Stop(name) => {
                 tracing::info!(signal = name, "stopping");
@@ -69,6 +79,8 @@ async fn serve_until_told(
         }
     }
     readiness.set(false);
+    // A sweep can end anywhere: the next one goes on.
+    sweeping.abort();
     let drain = Duration::from_secs_f64(current.limits.drain_seconds);
     let dropped = listeners.shutdown(drain).await;
     if dropped > 0 {
@@ -77,11 +89,22 @@ async fn serve_until_told(
     Ok(ExitCode::SUCCESS)
 }
 
+/// Removes what crashed ingests left: at once, and again while others may crash.
+async fn sweep_now_and_then(library: Library) {
+    loop {
+        if let Err(error) = sweep(&library, None, clock::now_ms()).await {
+            tracing::warn!(%error, "could not look for what crashed ingests left");
+        }
+        tokio::time::sleep(SWEEP_EVERY).await;
+    }
+}
+
 /// What the listeners are made of.
 struct Wiring {
     library: Library,
     readiness: Readiness,
     limits: watch::Receiver<HttpLimits>,
+    trusted_proxies: watch::Receiver<Vec<IpPrefix>>,
 }
 
 /// What listens, by the name that the ready line gives it.
@@ -103,7 +126,8 @@ impl Wiring {
         let mut servers = Vec::new();
         if let Some(listener) = bind("media.http", config.media.http)? {
             let service = MediaService::new(self.library.clone(), self.readiness.clone(), is_open);
-            let service = Observe::new(service, metrics.clone(), route_of);
+            let service = Observe::new(service, metrics.clone(), route_of)
+                .behind(self.trusted_proxies.clone());
             servers.push(("media_http", serve(listener, "media", self.limits.clone(), service)));
         }
         if let Some(listener) = bind("ops.http", config.ops.http)? {
@@ -124,6 +148,8 @@ impl Wiring {
     }
 }
 
+/// As long as it takes until a claim on S3 counts as left behind.
+const SWEEP_EVERY: Duration = Duration::from_secs(60 * 60);
 /// How long a piece of work may go on without a word.
 const WORK_STALL_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -160,35 +186,37 @@ impl Listeners {
     }
 }
 
-/// Adopts what of a new configuration can change while running. A bad one changes nothing.
-fn reload(
-    arguments: &ConfigArgs,
-    current: Config,
-    log: &LogHandle,
-    limits: &watch::Sender<HttpLimits>,
-    library: &Library,
-) -> Config {
-    let new = match load_config(arguments, Vec::new()) {
-        Ok(loaded) => loaded.config,
-        Err(error) => {
-            tracing::error!(%error, "the configuration was not reloaded");
-            return current;
+/// What of a new configuration can change while running.
+struct Adopting<'a> {
+    log: &'a LogHandle,
+    limits: watch::Sender<HttpLimits>,
+    trusted_proxies: watch::Sender<Vec<IpPrefix>>,
+    library: Library,
+}
+
+impl Adopting<'_> {
+    /// Reads the configuration again; gives what counts from now on. A bad one changes nothing.
+    fn reload(&self, arguments: &ConfigArgs, current: Config) -> Config {
+        let new = match load_config(arguments, Vec::new()) {
+            Ok(loaded) => loaded.config,
+            Err(error) => {
+                tracing::error!(%error, "the configuration was not reloaded");
+                return current;
+            }
+        };
+        let changes = current.changes(&new);
+        if let Err(error) = self.log.set_level(&new.log.level) {
+            tracing::error!(%error, "the log level was not changed");
         }
-    };
-    let changes = current.changes(&new);
-    if let Err(error) = log.set_level(&new.log.level) {
-        tracing::error!(%error, "the log level was not changed");
+        self.limits.send_replace(HttpLimits::from(&new.limits));
+        self.trusted_proxies.send_replace(new.net.trusted_proxies.clone());
+        self.library.set_presets(configured_presets(&new));
+        tracing::info!(changed = ?changes.at_run_time, "configuration reloaded");
+        if !changes.at_restart.is_empty() {
+            tracing::warn!(keys = ?changes.at_restart, "these keys change at the next start");
+        }
+        new
     }
-    limits.send_replace(HttpLimits::from(&new.limits));
-    match configured_presets(&new) {
-        Ok(presets) => library.set_presets(presets),
-        Err(error) => tracing::error!(%error, "the presets were not changed"),
-    }
-    tracing::info!(changed = ?changes.at_run_time, "configuration reloaded");
-    if !changes.at_restart.is_empty() {
-        tracing::warn!(keys = ?changes.at_restart, "these keys change at the next start");
-    }
-    new
 }
 
 enum Told {

@@ -31,3 +31,4 @@ mod source_tables;
 mod titles;
 mod tools;
 mod transport;
+mod upkeep;

@@ -69,6 +69,33 @@ function demands(title, player, direct) {
   };
 }
 
+// Pictures from I-frame to I-frame of titles that are played by I-frames alone.
+const TRICK_GOPS = { ladder: 50, sixty: 120 };
+const TRICK_PLAYS = [ // [title, preset, manifest, player], the quick ones first
+  ['ladder', 'cmaf', 'manifest.mpd', 'shaka'], ['ladder', 'ts', 'master.m3u8', 'shaka'], ['sixty', 'cmaf', 'master.m3u8', 'hls.js'],
+  ['ladder', 'cmaf', 'master.m3u8', 'shaka'], ['ladder', 'cmaf-single', 'master.m3u8', 'shaka'],
+  ['ladder', 'cmaf', 'master.m3u8', 'hls.js'], ['ladder', 'cmaf-single', 'master.m3u8', 'hls.js'],
+  ['ladder', 'ts', 'master.m3u8', 'hls.js'], ['sixty', 'ts', 'master.m3u8', 'hls.js'],
+];
+const TRICK_QUICK = 3;
+
+function trickPlays() {
+  const plays = flags.includes('--quick') ? TRICK_PLAYS.slice(0, TRICK_QUICK) : TRICK_PLAYS;
+  return plays.map(([id, preset, manifest, player]) => {
+    const title = titles.find((found) => found.id === id);
+    return {
+      name: `${id} ${preset}/${manifest} ${player} trick play`,
+      url: `/vod/${id}/${preset}/${manifest}`,
+      player,
+      seconds: 1,
+      barcode: title.fps.join('/'),
+      'barcode-first': title.first_frame,
+      trick: TRICK_GOPS[id],
+      ...known(title, player, manifest, preset),
+    };
+  });
+}
+
 function direct(title) {
   if (title.id === 'apart') return []; // its files are no use one by one
   return [{ name: `${title.id} direct`, url: `/media/${title.files[0]}`, player: 'native', ...demands(title, 'native', true) }];
@@ -89,4 +116,5 @@ function packaged(title) {
   });
 }
 
-console.log(JSON.stringify(titles.flatMap(flags.includes('--direct') ? direct : packaged), null, 1));
+const cases = flags.includes('--direct') ? titles.flatMap(direct) : [...titles.flatMap(packaged), ...trickPlays()];
+console.log(JSON.stringify(cases, null, 1));

@@ -8,10 +8,11 @@
 //! publish   indexes, text, pictures, and last asset.json      one atomic put makes it a title
 //! ```
 //!
-//! A failure before the last step removes what was written, and a crash leaves a directory that no
-//! document names.
+//! A failure before the last step removes what was written. A crash leaves a directory that no
+//! document names, and the claim that it had ([`crate::sweep`]), by which it is found and removed.
 
 mod documents;
+mod finish;
 mod inputs;
 mod movie;
 mod pack;
