@@ -19,7 +19,7 @@ use serde::Serialize;
 
 use crate::OriginError;
 use crate::asset::AssetId;
-use crate::body::ChunkStream;
+use crate::body::next_chunk;
 use crate::library::Library;
 use crate::loaded::LoadedAsset;
 use crate::preset::{Addressing, Preset};
@@ -195,7 +195,7 @@ async fn write_file(
     let mut file = File::create(&unfinished).map_err(io)?;
     let mut stream = source.stream(0..len);
     let mut written = 0;
-    while let Some(chunk) = next(&mut stream).await {
+    while let Some(chunk) = next_chunk(&mut stream).await {
         let mut chunk = chunk?;
         while chunk.has_remaining() {
             let mut slices = [IoSlice::new(&[]); SLICES_MAX];
@@ -219,8 +219,4 @@ fn unfinished_name(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".unfinished");
     name.into()
-}
-
-async fn next(stream: &mut ChunkStream) -> Option<Result<crate::Chunk, OriginError>> {
-    std::future::poll_fn(|context| stream.as_mut().poll_next(context)).await
 }
