@@ -42,7 +42,7 @@ impl Connect {
         let host = uri.host().ok_or_else(|| invalid("the address names no host"))?;
         // An IPv6 address stands in brackets in an address, and without them everywhere else.
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-        let port = uri.port_u16().unwrap_or(if self.tls.is_some() { 443 } else { 80 });
+        let port = uri.port_u16().unwrap_or_else(|| if self.tls.is_some() { 443 } else { 80 });
         let tcp = TcpStream::connect((host.as_str(), port)).await?;
         tcp.set_nodelay(true)?;
         let Some(tls) = self.tls else { return Ok(TokioIo::new(Stream::Tcp(tcp))) };

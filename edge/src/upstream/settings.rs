@@ -26,7 +26,7 @@ pub(super) const PING_INTERVAL: Duration = Duration::from_secs(10);
 pub(super) const PING_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Longest wait for the answer to a check.
-const HEALTH_TIMEOUT_MAX: Duration = Duration::from_secs(5);
+const HEALTH_TIMEOUT_MAX: Duration = Duration::from_secs(2);
 
 /// `[fetch]`, with units.
 #[derive(Clone, Debug)]
