@@ -26,3 +26,4 @@ mod server;
 mod shaka;
 mod titles;
 mod tools;
+mod upstreams;
