@@ -7,11 +7,11 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
 
 use super::check::Announced;
 use super::node::{Node, Slot};
+use super::wire::WireBody;
 use crate::fetch::FetchError;
 
 /// A body that ends in an error unless it has the announced length and comes in time.
@@ -19,7 +19,7 @@ use crate::fetch::FetchError;
 /// It holds its upstream's [`Slot`] until it ends or is dropped. Trailers end here: nothing after a
 /// body may change what its head said.
 pub(super) struct CheckedBody {
-    inner: Incoming,
+    inner: WireBody,
     node: Arc<Node>,
     slot: Option<Slot>,
     /// Bytes still to come, where their number was announced.
@@ -37,7 +37,7 @@ pub(super) struct CheckedBody {
 
 impl CheckedBody {
     pub(super) fn new(
-        inner: Incoming,
+        inner: WireBody,
         node: Arc<Node>,
         slot: Slot,
         announced: Announced,
@@ -81,7 +81,7 @@ impl CheckedBody {
             let piece = match frame {
                 None => return Poll::Ready(self.end()),
                 Some(Err(error)) => {
-                    let reason = format!("the body broke off: {}", super::node::cause_of(&error));
+                    let reason = format!("the body broke off: {}", super::wire::cause_of(&*error));
                     return Poll::Ready(Some(Err(self.fail(self.node.invalid(reason)))));
                 }
                 Some(Ok(frame)) => frame.into_data().ok(),

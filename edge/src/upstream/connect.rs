@@ -39,9 +39,7 @@ impl Connect {
 
     async fn connect(self, uri: Uri) -> io::Result<TokioIo<Stream>> {
         let invalid = |reason| io::Error::new(io::ErrorKind::InvalidInput, reason);
-        let host = uri.host().ok_or_else(|| invalid("the address names no host"))?;
-        // An IPv6 address stands in brackets in an address, and without them everywhere else.
-        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        let host = host_of(&uri).ok_or_else(|| invalid("the address names no host"))?;
         let port = uri.port_u16().unwrap_or_else(|| if self.tls.is_some() { 443 } else { 80 });
         let tcp = TcpStream::connect((host.as_str(), port)).await?;
         tcp.set_nodelay(true)?;
@@ -127,7 +125,13 @@ impl AsyncWrite for Stream {
     }
 }
 
-fn tls_config(upstream: &Upstream) -> Result<ClientConfig, UpstreamError> {
+/// The host of an address. IPv6 stands in brackets there, and without them everywhere else.
+pub(super) fn host_of(uri: &Uri) -> Option<String> {
+    let host = uri.host()?;
+    Some(host.trim_start_matches('[').trim_end_matches(']').to_owned())
+}
+
+pub(super) fn tls_config(upstream: &Upstream) -> Result<ClientConfig, UpstreamError> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -145,6 +149,7 @@ fn tls_config(upstream: &Upstream) -> Result<ClientConfig, UpstreamError> {
         UpstreamProtocol::Auto => &[b"h2", b"http/1.1"],
         UpstreamProtocol::Http1 => &[b"http/1.1"],
         UpstreamProtocol::H2 => &[b"h2"],
+        UpstreamProtocol::H3 => &[b"h3"],
     };
     config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
     Ok(config)

@@ -1,7 +1,7 @@
 //! Remote origins behind the edge.
 //!
-//! [`Upstreams`] answers [`Fetch`] from any number of origins over pooled HTTP/1.1 and HTTP/2. The
-//! path of a request:
+//! [`Upstreams`] answers [`Fetch`] from any number of origins over pooled HTTP/1.1 and HTTP/2, and over
+//! HTTP/3. The path of a request:
 //!
 //! ```text
 //! headers (only what can't poison a cache; loops end here) → race (which upstream, retries within
@@ -22,10 +22,12 @@ pub mod ring;
 
 mod body;
 mod connect;
+mod h3;
 mod metrics;
 mod node;
 mod race;
 mod settings;
+mod wire;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,34 +1,26 @@
 //! One upstream: its connections, its breaker, its health, and one request to it.
 
-use std::error::Error;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, Request, Response, StatusCode, Uri};
-use http_body_util::{BodyExt, Empty};
-use hyper::body::Incoming;
-use hyper_util::client::legacy::{Client, Error as ClientError};
-use hyper_util::rt::{TokioExecutor, TokioTimer};
-use platform::config::{Upstream, UpstreamProtocol};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use http_body_util::BodyExt;
+use platform::config::Upstream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::body::CheckedBody;
 use super::breaker::{Breaker, BreakerState, Outcome, Ticket};
 use super::check::check_head;
-use super::connect::Connect;
 use super::headers::{SHIELD, strip_hop_by_hop, target};
 use super::health::Health;
 use super::metrics::{NodeMetrics, outcome_of};
 use super::ring::{Candidate, seed_of};
 use super::settings::Settings;
+use super::wire::{Wire, WireBody, WireError, WireErrorKind};
 use super::{UpstreamError, settings};
 use crate::fetch::{FetchBody, FetchError};
-
-/// Informational answers (RFC 9110 15.2) before the one that counts.
-const INFORMATIONAL_MAX: u32 = 16;
 
 /// A remote origin.
 pub(super) struct Node {
@@ -39,7 +31,7 @@ pub(super) struct Node {
     seed: u64,
     base: Uri,
     secret: Option<HeaderValue>,
-    client: Client<Connect, Empty<Bytes>>,
+    wire: Wire,
     judged: Mutex<Judged>,
     /// Requests that wait or are under way.
     load: AtomicU32,
@@ -96,7 +88,7 @@ impl Node {
         Ok(Self {
             seed: seed_of(&name),
             weight: upstream.weight.max(1),
-            client: client(upstream, settings)?,
+            wire: Wire::new(upstream, &base, settings)?,
             judged: Mutex::new(Judged {
                 breaker: Breaker::new(settings.breaker),
                 health: Health::new(settings.health),
@@ -179,32 +171,25 @@ impl Node {
     }
 
     /// Sends the request and waits for the head of its answer.
-    async fn send(&self, ask: Ask, until: Instant) -> Result<Response<Incoming>, Failed> {
-        let mut request = Request::new(Empty::new());
+    async fn send(&self, ask: Ask, until: Instant) -> Result<Response<WireBody>, Failed> {
+        let mut request = Request::new(());
         *request.method_mut() = ask.method;
         *request.uri_mut() = target(&self.base, &ask.uri);
         *request.headers_mut() = ask.headers;
         if let Some(secret) = &self.secret {
             request.headers_mut().insert(SHIELD, secret.clone());
         }
-        let flood = Arc::new(Notify::new());
-        let (seen, notify) = (AtomicU32::new(0), Arc::clone(&flood));
-        hyper::ext::on_informational(&mut request, move |_| {
-            if INFORMATIONAL_MAX <= seen.fetch_add(1, Ordering::Relaxed) {
-                notify.notify_one();
+        match timeout_at(until, self.wire.request(request)).await {
+            Ok(Ok(response)) => Ok(response),
+            Ok(Err(WireError { kind, was_sent, cause })) => {
+                let error = match kind {
+                    WireErrorKind::Timeout => self.timeout(),
+                    WireErrorKind::Garbage => self.invalid(cause),
+                    WireErrorKind::Unreachable => self.unreachable(cause),
+                };
+                Err(Failed { error, was_sent })
             }
-        });
-        tokio::select! {
-            biased;
-            () = flood.notified() => {
-                let reason = format!("it sent more than {INFORMATIONAL_MAX} informational answers");
-                Err(Failed { error: self.invalid(reason), was_sent: true })
-            }
-            answer = timeout_at(until, self.client.request(request)) => match answer {
-                Ok(Ok(response)) => Ok(response),
-                Ok(Err(error)) => Err(self.failed(&error)),
-                Err(_) => Err(Failed { error: self.timeout(), was_sent: true }),
-            }
+            Err(_) => Err(Failed { error: self.timeout(), was_sent: true }),
         }
     }
 
@@ -290,22 +275,6 @@ impl Node {
     fn unreachable(&self, reason: String) -> FetchError {
         FetchError::Unreachable { upstream: self.name.clone(), reason }
     }
-
-    fn failed(&self, error: &ClientError) -> Failed {
-        let reason = cause_of(error);
-        let inner = sources(error).find_map(|source| source.downcast_ref::<hyper::Error>());
-        let is_timeout = sources(error)
-            .filter_map(|source| source.downcast_ref::<std::io::Error>())
-            .any(|source| source.kind() == std::io::ErrorKind::TimedOut);
-        let was_sent = !error.is_connect() && !inner.is_some_and(hyper::Error::is_canceled);
-        let is_garbage = inner.is_some_and(|inner| inner.is_parse() || inner.is_parse_too_large());
-        let error = match () {
-            () if is_timeout => self.timeout(),
-            () if is_garbage => self.invalid(reason),
-            () => self.unreachable(reason),
-        };
-        Failed { error, was_sent }
-    }
 }
 
 /// Largest answer to a check that is read.
@@ -320,45 +289,6 @@ pub(super) fn is_failure(status: StatusCode) -> bool {
             | StatusCode::SERVICE_UNAVAILABLE
             | StatusCode::GATEWAY_TIMEOUT
     )
-}
-
-fn client(
-    upstream: &Upstream,
-    settings: &Settings,
-) -> Result<Client<Connect, Empty<Bytes>>, UpstreamError> {
-    let header_bytes_max = settings.header_bytes_max;
-    let connect = Connect::new(upstream, settings.connect_timeout)?;
-    let mut builder = Client::builder(TokioExecutor::new());
-    builder
-        .timer(TokioTimer::new())
-        .pool_timer(TokioTimer::new())
-        .pool_idle_timeout(settings::POOL_IDLE)
-        .pool_max_idle_per_host(settings::POOL_CONNECTIONS_IDLE_MAX)
-        // Which requests are sent again is decided in one place, and counted.
-        .retry_canceled_requests(false)
-        .http1_max_buf_size(usize::try_from(header_bytes_max).unwrap_or(usize::MAX))
-        .http2_max_header_list_size(u32::try_from(header_bytes_max).unwrap_or(u32::MAX))
-        .http2_initial_stream_window_size(settings::STREAM_WINDOW_BYTES)
-        .http2_initial_connection_window_size(settings::CONNECTION_WINDOW_BYTES)
-        .http2_keep_alive_interval(settings::PING_INTERVAL)
-        .http2_keep_alive_timeout(settings::PING_TIMEOUT)
-        .http2_only(upstream.protocol == UpstreamProtocol::H2);
-    Ok(builder.build(connect))
-}
-
-/// An error and what is below it.
-fn sources<'a>(
-    error: &'a (dyn Error + 'static),
-) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    std::iter::successors(Some(error), |error: &&'a (dyn Error + 'static)| {
-        let error: &'a (dyn Error + 'static) = *error;
-        error.source()
-    })
-}
-
-/// The innermost cause: what is above it repeats that something failed.
-pub(super) fn cause_of(error: &(dyn Error + 'static)) -> String {
-    sources(error).last().map(ToString::to_string).unwrap_or_default()
 }
 
 impl Admission {

@@ -3,6 +3,7 @@
 mod double;
 mod faults;
 mod http2;
+mod http3;
 mod policy;
 mod requests;
 mod tls;

@@ -23,12 +23,12 @@ use tokio_rustls::TlsAcceptor;
 use crate::{fast, fetch, upstream};
 
 /// An authority, and a certificate that it gave to 127.0.0.1, as PEM files.
-struct Authority {
+pub(crate) struct Authority {
     dir: TempDir,
 }
 
 impl Authority {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -42,8 +42,29 @@ impl Authority {
         Self { dir }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
+    }
+
+    /// For a server with this authority's certificate, which asks for one of `clients`.
+    pub(crate) fn server_config(&self, clients: Option<&Self>, alpn: &[&str]) -> ServerConfig {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()
+            .unwrap();
+        let builder = match clients {
+            None => builder.with_no_client_auth(),
+            Some(clients) => builder.with_client_cert_verifier(
+                WebPkiClientVerifier::builder_with_provider(Arc::new(clients.roots()), provider)
+                    .build()
+                    .unwrap(),
+            ),
+        };
+        let chain = vec![CertificateDer::from_pem_file(self.path("leaf.pem")).unwrap()];
+        let key = PrivateKeyDer::from_pem_file(self.path("leaf.key")).unwrap();
+        let mut config = builder.with_single_cert(chain, key).unwrap();
+        config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
+        config
     }
 
     fn roots(&self) -> RootCertStore {
@@ -55,22 +76,7 @@ impl Authority {
 
 /// Serves HTTP of both versions; the body is the version.
 async fn serve(authority: &Authority, clients: Option<&Authority>, alpn: &[&str]) -> String {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()
-        .unwrap();
-    let builder = match clients {
-        None => builder.with_no_client_auth(),
-        Some(clients) => builder.with_client_cert_verifier(
-            WebPkiClientVerifier::builder_with_provider(Arc::new(clients.roots()), provider)
-                .build()
-                .unwrap(),
-        ),
-    };
-    let chain = vec![CertificateDer::from_pem_file(authority.path("leaf.pem")).unwrap()];
-    let key = PrivateKeyDer::from_pem_file(authority.path("leaf.key")).unwrap();
-    let mut config = builder.with_single_cert(chain, key).unwrap();
-    config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
+    let config = authority.server_config(clients, alpn);
     let acceptor = TlsAcceptor::from(Arc::new(config));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("https://{}", listener.local_addr().unwrap());

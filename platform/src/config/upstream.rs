@@ -52,6 +52,8 @@ pub enum UpstreamProtocol {
     Http1,
     /// HTTP/2; in the clear with prior knowledge (RFC 9113 3.3).
     H2,
+    /// HTTP/3 over QUIC; https alone.
+    H3,
 }
 
 /// `[fetch]`: how upstreams are asked.
@@ -161,6 +163,10 @@ pub(super) fn check_upstreams(upstreams: &[Upstream], fail: &mut impl FnMut(&str
         if wants_tls && upstream.url.starts_with("http://") {
             let cause = "certificates are set, and the address is not https".to_owned();
             fail(&key("url"), cause, "write https://, or remove the certificates");
+        }
+        if upstream.protocol == UpstreamProtocol::H3 && upstream.url.starts_with("http://") {
+            let cause = "HTTP/3 has no form in the clear".to_owned();
+            fail(&key("protocol"), cause, "write https:// in url, or another protocol");
         }
         check_secret(&key("secret"), upstream.secret.as_ref(), fail);
     }
@@ -272,6 +278,11 @@ mod tests {
         assert!(with(|it| it.url = "ftp://host".to_owned()).contains("upstream[0].url"));
         assert!(with(|it| it.url = "https://user@host".to_owned()).contains("upstream[0].url"));
         assert!(with(|it| it.url = "http://host".to_owned()).contains("not https"));
+        let h3 = with(|it| {
+            it.url = "http://host".to_owned();
+            it.protocol = UpstreamProtocol::H3;
+        });
+        assert!(h3.contains("upstream[0].protocol"), "{h3}");
         assert!(with(|it| it.weight = 0).contains("upstream[0].weight"));
         assert!(with(|it| it.client_key = None).contains("client_key is missing"));
         let twice = [Upstream::example(), Upstream::example()];
