@@ -28,14 +28,14 @@ const INFORMATIONAL_MAX: u32 = 16;
 /// Connections to one upstream.
 pub(super) enum Wire {
     /// HTTP/1.1 and HTTP/2.
-    Hyper(Client<Connect, Empty<Bytes>>),
+    Hyper(Box<Client<Connect, Empty<Bytes>>>),
     H3(Box<H3>),
 }
 
 /// A body as it comes.
 pub(super) enum WireBody {
     Hyper(Incoming),
-    H3(H3Body),
+    H3(Box<H3Body>),
 }
 
 /// Why there is no head of an answer.
@@ -62,7 +62,7 @@ impl Wire {
         if upstream.protocol == UpstreamProtocol::H3 {
             return Ok(Self::H3(Box::new(H3::new(upstream, base, settings)?)));
         }
-        client(upstream, settings).map(Self::Hyper)
+        Ok(Self::Hyper(Box::new(client(upstream, settings)?)))
     }
 
     /// Sends a request without a body, and waits for the head of its answer.
@@ -73,7 +73,7 @@ impl Wire {
         match self {
             Self::Hyper(client) => ask(client, request).await,
             Self::H3(client) => match client.request(request).await {
-                Ok(response) => Ok(response.map(WireBody::H3)),
+                Ok(response) => Ok(response.map(|body| WireBody::H3(Box::new(body)))),
                 Err(error) => Err(error.into()),
             },
         }
@@ -188,7 +188,7 @@ impl Body for WireBody {
             Self::Hyper(body) => Pin::new(body)
                 .poll_frame(context)
                 .map(|frame| frame.map(|frame| frame.map_err(Into::into))),
-            Self::H3(body) => Pin::new(body).poll_frame(context),
+            Self::H3(body) => Pin::new(&mut **body).poll_frame(context),
         }
     }
 }

@@ -110,6 +110,22 @@ async fn resets_and_silence_end_in_bounded_time() {
     assert!(matches!(error, FetchError::Unreachable { .. }), "{error}");
 }
 
+/// Not counted, as over HTTP/1.1, but over with the time to the first byte.
+#[tokio::test(flavor = "multi_thread")]
+async fn informational_answers_have_an_end() {
+    let (url, _) = serve(|mut respond| {
+        tokio::spawn(async move {
+            let hints = || Response::builder().status(103).body(()).unwrap();
+            while respond.send_informational(hints()).is_ok() {
+                tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+            }
+        });
+    })
+    .await;
+    let error = fetch(&start(&url), "/vod/a/1.m4s").await.unwrap_err();
+    assert!(matches!(error, FetchError::Timeout { .. }), "{error}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn headers_are_bounded() {
     let (url, _) = serve(|mut respond| {
