@@ -11,6 +11,7 @@ mod media;
 mod ops;
 mod output;
 mod page;
+mod shield;
 mod work;
 
 use std::process::ExitCode;

@@ -13,6 +13,7 @@ use origin::body::MediaBody;
 use origin::{Library, OriginService, problem, problem_with};
 use tower_service::Service;
 
+use crate::shield::Shield;
 use crate::{clock, page};
 
 /// Whether the process takes requests: false before all listeners are up and while it drains.
@@ -57,12 +58,19 @@ pub struct MediaService {
     readiness: Readiness,
     /// Asks for no signed URLs and shows the page.
     is_open: bool,
+    /// Asks for the edges' secret instead, open or not.
+    shield: Option<Shield>,
 }
 
 impl MediaService {
-    pub fn new(library: Library, readiness: Readiness, is_open: bool) -> Self {
+    pub fn new(
+        library: Library,
+        readiness: Readiness,
+        is_open: bool,
+        shield: Option<Shield>,
+    ) -> Self {
         let origin = OriginService::new(library.clone(), clock::now_ms);
-        Self { origin, library, readiness, is_open }
+        Self { origin, library, readiness, is_open, shield }
     }
 
     async fn answer(&self, request: Request<()>) -> Response<MediaBody> {
@@ -73,7 +81,15 @@ impl MediaService {
         if path == "/time" {
             return time();
         }
-        if !self.is_open {
+        if let Some(shield) = &self.shield {
+            if !shield.admits(request.headers()) {
+                return problem_with(
+                    StatusCode::FORBIDDEN,
+                    "shield_required",
+                    "this origin answers its edges only",
+                );
+            }
+        } else if !self.is_open {
             return problem_with(
                 StatusCode::FORBIDDEN,
                 "signature_required",

@@ -23,6 +23,7 @@ use crate::clock;
 use crate::media::{MediaService, Readiness, route_of};
 use crate::ops::OpsService;
 use crate::output;
+use crate::shield::Shield;
 
 pub fn run(arguments: &Serve) -> anyhow::Result<ExitCode> {
     let roles = &arguments.roles;
@@ -125,7 +126,12 @@ impl Wiring {
 
         let mut servers = Vec::new();
         if let Some(listener) = bind("media.http", config.media.http)? {
-            let service = MediaService::new(self.library.clone(), self.readiness.clone(), is_open);
+            let service = MediaService::new(
+                self.library.clone(),
+                self.readiness.clone(),
+                is_open,
+                Shield::new(&config.shield),
+            );
             let service = Observe::new(service, metrics.clone(), route_of)
                 .behind(self.trusted_proxies.clone());
             servers.push(("media_http", serve(listener, "media", self.limits.clone(), service)));

@@ -32,3 +32,4 @@ mod titles;
 mod tools;
 mod transport;
 mod upkeep;
+mod upstreams;

@@ -87,6 +87,12 @@ impl Server {
         Self::run(data, &[], &[])
     }
 
+    /// Without `--open`, with variables.
+    #[track_caller]
+    pub(crate) fn start_closed_with(data: &Path, variables: &[(&str, &str)]) -> Self {
+        Self::run(data, &[], variables)
+    }
+
     #[track_caller]
     fn run(data: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut child = Command::new(BINARY)

@@ -1,6 +1,7 @@
 //! What the values must satisfy beyond their types.
 
 use super::model::{Addressing, Config, Packaging, Preset, Protection};
+use super::upstream::{check_fetch, check_shield, check_upstreams};
 use super::value::Listen;
 
 /// Names of presets that are built in, and of directories that lie beside those of presets.
@@ -55,6 +56,9 @@ pub(super) fn check(config: &Config) -> Vec<Failed> {
     check_numbers(config, &mut fail);
     check_log(config, &mut fail);
     check_presets(&config.preset, &mut fail);
+    check_upstreams(&config.upstream, &mut fail);
+    check_fetch(&config.fetch, &mut fail);
+    check_shield(&config.shield, &mut fail);
     failed
 }
 

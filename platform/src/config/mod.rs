@@ -15,6 +15,7 @@ mod print;
 mod reload;
 mod secret;
 mod tree;
+mod upstream;
 mod value;
 
 #[cfg(test)]
@@ -33,6 +34,7 @@ pub use model::{
 };
 pub use reload::Changes;
 pub use secret::Secret;
+pub use upstream::{Fetch, Shield, Upstream, UpstreamProtocol};
 pub use value::{ByteCount, IpPrefix, Listen};
 
 use keys::Schema;
@@ -155,8 +157,8 @@ impl Config {
         let mut problems = Vec::new();
         for (key, secret) in config.secrets_mut() {
             if let Err(cause) = secret.resolve(|name| sources.variables.get(name).cloned()) {
-                let origin = origin_of(&merge.origins, key);
-                problems.push(Problem { origin, key: Some(key.to_owned()), cause, cure: None });
+                let origin = origin_of(&merge.origins, &key);
+                problems.push(Problem { origin, key: Some(key), cause, cure: None });
             }
         }
         for failed in check::check(&config) {

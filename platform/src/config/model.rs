@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::secret::Secret;
+use super::upstream::{Fetch, Shield, Upstream};
 use super::value::{ByteCount, IpPrefix, Listen};
 
 /// Everything an operator can set.
@@ -24,6 +25,10 @@ pub struct Config {
     pub limits: Limits,
     pub log: Log,
     pub net: Net,
+    pub fetch: Fetch,
+    pub shield: Shield,
+    /// Remote origins, for an edge.
+    pub upstream: Vec<Upstream>,
     /// Presets beside the built-in ones.
     pub preset: Vec<Preset>,
 }
@@ -256,6 +261,10 @@ impl Config {
         example.objects.s3.endpoint = Some("https://s3.example.org".to_owned());
         example.objects.s3.access_key = Some(Secret::reference("env:S3_ACCESS_KEY"));
         example.objects.s3.secret_key = Some(Secret::reference("file:/run/secrets/s3"));
+        example.fetch.name = Some("edge-1".to_owned());
+        example.shield.secret = Some(Secret::reference("env:SHIELD_SECRET"));
+        example.shield.previous_secret = Some(Secret::reference("env:OLD_SHIELD_SECRET"));
+        example.upstream = vec![Upstream::example()];
         example.net.trusted_proxies = vec![IpPrefix::EXAMPLE];
         example.preset = vec![Preset {
             name: "example".to_owned(),
@@ -267,10 +276,18 @@ impl Config {
     }
 
     /// The secrets, each with its key.
-    pub(super) fn secrets_mut(&mut self) -> Vec<(&'static str, &mut Secret)> {
-        let s3 = &mut self.objects.s3;
-        let access_key = s3.access_key.as_mut().map(|secret| ("objects.s3.access_key", secret));
-        let secret_key = s3.secret_key.as_mut().map(|secret| ("objects.s3.secret_key", secret));
-        access_key.into_iter().chain(secret_key).collect()
+    pub(super) fn secrets_mut(&mut self) -> Vec<(String, &mut Secret)> {
+        let named = [
+            ("objects.s3.access_key", self.objects.s3.access_key.as_mut()),
+            ("objects.s3.secret_key", self.objects.s3.secret_key.as_mut()),
+            ("shield.secret", self.shield.secret.as_mut()),
+            ("shield.previous_secret", self.shield.previous_secret.as_mut()),
+        ];
+        let named = named.into_iter().map(|(key, secret)| (key.to_owned(), secret));
+        let upstreams = self.upstream.iter_mut().enumerate();
+        let upstreams = upstreams.map(|(index, upstream)| {
+            (format!("upstream[{index}].secret"), upstream.secret.as_mut())
+        });
+        named.chain(upstreams).filter_map(|(key, secret)| Some((key, secret?))).collect()
     }
 }

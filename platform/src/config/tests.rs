@@ -46,11 +46,16 @@ fn the_default_file_names_every_key() {
     let tree = Tree::parse_toml(&uncommented).unwrap();
     let known = Schema::new().all_keys();
     for key in known {
-        let first_entry = key.replacen("preset.", "preset[0].", 1);
+        let first_entry =
+            key.replacen("preset.", "preset[0].", 1).replacen("upstream.", "upstream[0].", 1);
         assert!(tree.lines.contains_key(&first_entry), "{key} is not in config.default.toml");
     }
     let all = Config::load(&Sources {
-        variables: variables(&[("S3_ACCESS_KEY", "a")]),
+        variables: variables(&[
+            ("S3_ACCESS_KEY", "a"),
+            ("SHIELD_SECRET", "0123456789abcdef"),
+            ("OLD_SHIELD_SECRET", "fedcba9876543210"),
+        ]),
         ..sources("all.toml", &uncommented)
     });
     // The one thing that can't be had here is the secret's file.
