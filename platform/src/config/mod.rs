@@ -29,7 +29,7 @@ use serde_json::{Map, Value};
 pub use error::{ConfigError, Problem};
 pub use model::{
     Addressing, Cache, Config, Data, Limits, Log, LogFormat, Media, Net, Objects, Ops, Packager,
-    Packaging, Preset, Protection, S3,
+    Packaging, Preset, Protection, S3, SigningAlgorithm, SigningKey,
 };
 pub use reload::Changes;
 pub use secret::Secret;
@@ -155,8 +155,8 @@ impl Config {
         let mut problems = Vec::new();
         for (key, secret) in config.secrets_mut() {
             if let Err(cause) = secret.resolve(|name| sources.variables.get(name).cloned()) {
-                let origin = origin_of(&merge.origins, key);
-                problems.push(Problem { origin, key: Some(key.to_owned()), cause, cure: None });
+                let origin = origin_of(&merge.origins, &key);
+                problems.push(Problem { origin, key: Some(key), cause, cure: None });
             }
         }
         for failed in check::check(&config) {

@@ -26,6 +26,8 @@ pub struct Config {
     pub net: Net,
     /// Presets beside the built-in ones.
     pub preset: Vec<Preset>,
+    /// Keys of signed URLs.
+    pub signing_key: Vec<SigningKey>,
 }
 
 /// `[data]`: where the embedded engines keep what they know.
@@ -178,6 +180,35 @@ pub enum Protection {
     SampleAes,
 }
 
+/// `[[signing_key]]`: a key of signed URLs.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct SigningKey {
+    pub id: String,
+    pub algorithm: SigningAlgorithm,
+    /// In base64: the bytes of HMAC-SHA256, or the seed of Ed25519.
+    #[serde(default)]
+    pub secret: Option<Secret>,
+    /// In base64: a public key of Ed25519, where nothing is signed.
+    #[serde(default)]
+    pub public: Option<String>,
+    /// RFC 3339.
+    #[serde(default)]
+    pub not_before: Option<String>,
+    #[serde(default)]
+    pub not_after: Option<String>,
+    /// Whether new tokens are signed with it.
+    #[serde(default)]
+    pub active: bool,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SigningAlgorithm {
+    HmacSha256,
+    Ed25519,
+}
+
 impl Default for Data {
     fn default() -> Self {
         Self { dir: PathBuf::from("data") }
@@ -263,14 +294,27 @@ impl Config {
             addressing: Addressing::Segments,
             protection: Protection::None,
         }];
+        example.signing_key = vec![SigningKey {
+            id: "example".to_owned(),
+            algorithm: SigningAlgorithm::Ed25519,
+            secret: Some(Secret::reference("file:/run/secrets/url-token")),
+            public: Some("g9u90RZv3ddq7pRAEsLaiT6ju1AGNVb2uXdPz0UGwPE=".to_owned()),
+            not_before: Some("2026-01-01T00:00:00Z".to_owned()),
+            not_after: Some("2027-01-01T00:00:00Z".to_owned()),
+            active: true,
+        }];
         example
     }
 
     /// The secrets, each with its key.
-    pub(super) fn secrets_mut(&mut self) -> Vec<(&'static str, &mut Secret)> {
+    pub(super) fn secrets_mut(&mut self) -> Vec<(String, &mut Secret)> {
         let s3 = &mut self.objects.s3;
         let access_key = s3.access_key.as_mut().map(|secret| ("objects.s3.access_key", secret));
         let secret_key = s3.secret_key.as_mut().map(|secret| ("objects.s3.secret_key", secret));
-        access_key.into_iter().chain(secret_key).collect()
+        let signing_keys = self.signing_key.iter_mut().enumerate().filter_map(|(index, key)| {
+            Some((format!("signing_key[{index}].secret"), key.secret.as_mut()?))
+        });
+        let of_store = access_key.into_iter().chain(secret_key);
+        of_store.map(|(key, secret)| (key.to_owned(), secret)).chain(signing_keys).collect()
     }
 }
