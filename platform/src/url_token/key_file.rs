@@ -66,7 +66,7 @@ fn make(path: &Path) -> Result<(), KeyFileError> {
     // No two makers have one secret, and so no two write one file.
     let unfinished = path.with_extension(id_of(&secret));
     let write = || {
-        let folder = path.parent().unwrap_or(Path::new("."));
+        let folder = path.parent().unwrap_or_else(|| Path::new("."));
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         let mut options = OpenOptions::new();
         let mut file =

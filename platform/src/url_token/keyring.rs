@@ -37,7 +37,7 @@ pub struct SigningKey {
 }
 
 enum Material {
-    Hmac(hmac::Key),
+    Hmac(Box<hmac::Key>),
     Ed25519 { pair: Option<Box<Ed25519KeyPair>>, public: [u8; ED25519_KEY_BYTES] },
 }
 
@@ -99,7 +99,7 @@ impl SigningKey {
             let cause = "the secret of HMAC-SHA256 has 32 to 64 bytes";
             return Err(fail(id, cause, "make one with `openssl rand -base64 32`"));
         }
-        Self::new(id, Material::Hmac(hmac::Key::new(hmac::HMAC_SHA256, secret)))
+        Self::new(id, Material::Hmac(Box::new(hmac::Key::new(hmac::HMAC_SHA256, secret))))
     }
 
     /// A key pair of Ed25519 (RFC 8032 5.1.5) by its private seed.
