@@ -10,9 +10,10 @@ use std::task::{Context, Poll};
 use http::header::{self, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use origin::body::MediaBody;
-use origin::{Library, OriginService, problem, problem_with};
+use origin::{Library, OriginService, problem};
 use tower_service::Service;
 
+use crate::access::Access;
 use crate::{clock, page};
 
 /// Whether the process takes requests: false before all listeners are up and while it drains.
@@ -55,14 +56,13 @@ pub struct MediaService {
     origin: OriginService,
     library: Library,
     readiness: Readiness,
-    /// Asks for no signed URLs and shows the page.
-    is_open: bool,
+    access: Access,
 }
 
 impl MediaService {
-    pub fn new(library: Library, readiness: Readiness, is_open: bool) -> Self {
+    pub fn new(library: Library, readiness: Readiness, access: Access) -> Self {
         let origin = OriginService::new(library.clone(), clock::now_ms);
-        Self { origin, library, readiness, is_open }
+        Self { origin, library, readiness, access }
     }
 
     async fn answer(&self, request: Request<()>) -> Response<MediaBody> {
@@ -73,14 +73,20 @@ impl MediaService {
         if path == "/time" {
             return time();
         }
-        if !self.is_open {
-            return problem_with(
-                StatusCode::FORBIDDEN,
-                "signature_required",
-                "media needs a signed URL, which this version can't check yet; for development, \
-                 start the server with --open",
-            );
+        // A preflight carries nothing that could be checked, and tells nothing of media.
+        if *request.method() == Method::OPTIONS {
+            return self.origin.answer(&request).await;
         }
+        match self.access.admit(request) {
+            Ok(request) if self.access.is_open() => self.answer_open(request).await,
+            Ok(request) => self.origin.answer(&request).await,
+            Err(refusal) => refusal,
+        }
+    }
+
+    /// An open server has a page and a list of titles besides.
+    async fn answer_open(&self, request: Request<()>) -> Response<MediaBody> {
+        let path = request.uri().path();
         let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
         if is_read && path == "/titles.json" {
             return match page::titles(&self.library).await {
@@ -121,8 +127,12 @@ impl<B: Send + 'static> Service<Request<B>> for MediaService {
     }
 }
 
-/// Routes by few names, for metrics.
+/// Routes by few names, for metrics. A token in front makes no difference.
 pub fn route_of(path: &str) -> &'static str {
+    let path = match path.strip_prefix("/~") {
+        Some(rest) => rest.find('/').map_or("", |end| &rest[end..]),
+        None => path,
+    };
     match path {
         "/" | "/titles.json" => return "page",
         "/health" | "/ready" => return "health",

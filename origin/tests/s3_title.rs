@@ -237,11 +237,8 @@ async fn a_replaced_title_serves_both() {
     let before = get_ok(&rig.node(), &old).await;
     let bundle = std::fs::read(rig.title_folder().join("indexes.bin")).unwrap();
     let node = rig.node();
-    let replacing = IngestOptions {
-        target: target_duration(2),
-        replace: true,
-        ..options(&media().ladder)
-    };
+    let replacing =
+        IngestOptions { target: target_duration(2), replace: true, ..options(&media().ladder) };
     ingest(&node, replacing, no_progress()).await.unwrap();
     let new = segment(&node, "v1", 3).await;
     assert_ne!(old, new, "other cuts, another revision");

@@ -16,6 +16,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use super::{configured_presets, load_config, open_library};
+use crate::access::Access;
 use crate::admin::AdminService;
 use crate::cli::{ConfigArgs, Role, Serve};
 use crate::media::{MediaService, Readiness, route_of};
@@ -48,8 +49,9 @@ async fn serve_until_told(
     let readiness = Readiness::default();
     let (limits_sender, limits) = watch::channel(HttpLimits::from(&loaded.config.limits));
     let presets = library.clone();
-    let wiring = Wiring { library, readiness: readiness.clone(), limits };
-    let listeners = wiring.listen(&loaded, data, arguments.open)?;
+    let access = Access::new(&loaded.config, data, arguments.open)?;
+    let wiring = Wiring { library, access: access.clone(), readiness: readiness.clone(), limits };
+    let listeners = wiring.listen(&loaded, data)?;
     readiness.set(true);
     output::line(&format!("ready {}", Value::Object(listeners.addresses())));
     if arguments.open {
@@ -61,6 +63,9 @@ async fn serve_until_told(
         match signals.next().await {
             Told::Reload => {
                 current = reload(&arguments.config, current, log, &limits_sender, &presets);
+                if let Err(error) = access.reload(&current, data) {
+                    tracing::error!(%error, "the signing keys were not changed");
+                }
             }
             Told::Stop(name) => {
                 tracing::info!(signal = name, "stopping");
@@ -80,6 +85,7 @@ async fn serve_until_told(
 /// What the listeners are made of.
 struct Wiring {
     library: Library,
+    access: Access,
     readiness: Readiness,
     limits: watch::Receiver<HttpLimits>,
 }
@@ -90,19 +96,24 @@ struct Listeners {
 }
 
 impl Wiring {
-    fn listen(&self, loaded: &Loaded, data: &DataDir, is_open: bool) -> anyhow::Result<Listeners> {
+    fn listen(&self, loaded: &Loaded, data: &DataDir) -> anyhow::Result<Listeners> {
         let config = &loaded.config;
         let mut registry = Registry::with_prefix("streamverse");
         let metrics = HttpMetrics::new();
         metrics.register(&mut registry);
         self.library.store().metrics().register(&mut registry);
         self.library.register_metrics(&mut registry);
+        self.access.register_metrics(&mut registry);
         let mut process = Registry::default();
         ProcessMetrics::register(&mut process);
 
         let mut servers = Vec::new();
         if let Some(listener) = bind("media.http", config.media.http)? {
-            let service = MediaService::new(self.library.clone(), self.readiness.clone(), is_open);
+            let service = MediaService::new(
+                self.library.clone(),
+                self.readiness.clone(),
+                self.access.clone(),
+            );
             let service = Observe::new(service, metrics.clone(), route_of);
             servers.push(("media_http", serve(listener, "media", self.limits.clone(), service)));
         }
@@ -118,7 +129,7 @@ impl Wiring {
         // An ingest may take longer than any request of a viewer.
         let limits = HttpLimits { write_stall: WORK_STALL_MAX, ..HttpLimits::from(&config.limits) };
         let (_, limits) = watch::channel(limits);
-        let service = AdminService::new(self.library.clone());
+        let service = AdminService::new(self.library.clone(), self.access.revocations().clone());
         servers.push(("admin", serve(listener, "admin", limits, service)));
         Ok(Listeners { servers })
     }

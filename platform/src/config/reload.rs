@@ -44,7 +44,7 @@ impl Config {
         let new_secrets = secrets(&mut replaced);
         for (key, secret) in secrets(&mut old) {
             let differs = new_secrets.iter().any(|(name, new)| *name == key && *new != secret);
-            if differs && !keys.iter().any(|known| *known == key) {
+            if differs && !keys.contains(&key) {
                 keys.push(key);
             }
         }

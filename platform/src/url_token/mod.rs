@@ -24,6 +24,9 @@ mod verdicts;
 #[cfg(test)]
 mod tests;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
 pub use codec::FormatError;
 pub use grant::{Classes, Grant, GrantError, MediaClass};
 pub use keyring::{Keyring, KeyringError, SignError, SigningKey};
@@ -41,6 +44,16 @@ pub const LIFE_SECONDS_MAX: u64 = 30 * 24 * 60 * 60;
 
 /// How far the clocks of two machines may differ, for tokens that are not valid yet.
 pub const LEEWAY_SECONDS: u64 = 30;
+
+/// A session id that nobody guesses or has had: 128 random bits.
+///
+/// # Errors
+/// When the system gives no random bytes.
+pub fn new_session() -> Result<String, key_file::KeyFileError> {
+    let mut bytes = [0; 16];
+    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| key_file::KeyFileError::Random)?;
+    Ok(URL_SAFE_NO_PAD.encode(bytes))
+}
 
 /// Why a token does not open a path. Goes to logs and metrics; a client learns less.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
