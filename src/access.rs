@@ -101,7 +101,7 @@ impl Access {
     /// The request by its canonical target and without its token; or the answer that refuses it.
     ///
     /// # Errors
-    /// 400 for a target that can be read in two ways, 403 for one that no token opens.
+    /// 400 or 414 for a target that can't be read in one way, 403 for one that no token opens.
     #[allow(clippy::result_large_err, reason = "the answer is sent as it is")]
     pub fn admit(&self, request: Request<()>) -> Result<Request<()>, Response<MediaBody>> {
         let signed = read_target(&request).map_err(|error| refuse_target(&error))?;
@@ -163,7 +163,11 @@ fn client(request: &Request<()>, trusted_proxies: &[IpPrefix]) -> Option<IpAddr>
 }
 
 fn refuse_target(error: &TargetError) -> Response<MediaBody> {
-    let problem = problem_with(StatusCode::BAD_REQUEST, "invalid_target", &error.to_string());
+    let status = match error {
+        TargetError::TooLong => StatusCode::URI_TOO_LONG,
+        _ => StatusCode::BAD_REQUEST,
+    };
+    let problem = problem_with(status, "invalid_target", &error.to_string());
     for_every_origin(problem)
 }
 

@@ -32,7 +32,7 @@ pub const PARAMETERS_MAX: usize = 64;
 /// Longest canonical query.
 pub const QUERY_BYTES_MAX: usize = 2_048;
 
-/// Why a target is refused, always with 400.
+/// Why a target is refused: with 414 where it is too long, else with 400.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum TargetError {
     #[error("the request target is too long")]

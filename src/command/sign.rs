@@ -63,6 +63,13 @@ fn sign_native(arguments: &Sign, config: &Config, targets: &[Target]) -> anyhow:
             format!("`{}` would not be opened; see --prefix and --class", target.path())
         })?;
     }
+    if config.signing_key.is_empty() && !config.data.dir.is_dir() {
+        bail!(
+            "there is no data directory {} that could hold a key; name it with --data, or configure \
+             a [[signing_key]]",
+            config.data.dir.display()
+        );
+    }
     let keys = keyring(config, &config.data.dir)?;
     let token = keys.sign(&grant, arguments.key.as_deref(), now)?;
     let key = arguments.key.clone().or_else(|| keys.active().map(|key| key.id().to_owned()));

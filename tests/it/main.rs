@@ -24,5 +24,6 @@ mod real_files;
 mod same_bytes;
 mod server;
 mod shaka;
+mod signed;
 mod titles;
 mod tools;
