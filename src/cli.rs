@@ -335,3 +335,23 @@ pub enum ConfigCommand {
         config: ConfigArgs,
     },
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lives_are_read() {
+        for (text, expected) in [("90s", 90), ("30m", 1_800), ("12h", 43_200), ("7d", 604_800)] {
+            assert_eq!(seconds(text), Ok(expected));
+        }
+        for text in ["", "12", "h", "-1h", "1.5h", "12 h", "é", "99999999999999999999s", "1w"] {
+            assert!(seconds(text).is_err(), "{text}");
+        }
+        assert_eq!(timestamp("2027-01-15T08:00:00Z"), Ok(1_800_000_000));
+        assert_eq!(timestamp("2027-01-15T09:00:00+01:00"), Ok(1_800_000_000));
+        for text in ["", "tomorrow", "1800000000", "1960-01-01T00:00:00Z"] {
+            assert!(timestamp(text).is_err(), "{text}");
+        }
+    }
+}

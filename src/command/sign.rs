@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use edge::target::Target;
 use platform::config::Config;
 use platform::url_token::grant::GrantParts;
-use platform::url_token::{Classes, Grant, new_session};
+use platform::url_token::{Classes, Grant, SigningKey, new_session};
 use serde::Serialize;
 
 use super::load_config;
@@ -20,6 +20,8 @@ use crate::{clock, output};
 struct Signed {
     scheme: &'static str,
     key: String,
+    /// Of an Ed25519 key: what an edge that checks alone is given.
+    public_key: Option<String>,
     session: Option<String>,
     expires: String,
     prefixes: Vec<String>,
@@ -72,12 +74,16 @@ fn sign_native(arguments: &Sign, config: &Config, targets: &[Target]) -> anyhow:
     }
     let keys = keyring(config, &config.data.dir)?;
     let token = keys.sign(&grant, arguments.key.as_deref(), now)?;
-    let key = arguments.key.clone().or_else(|| keys.active().map(|key| key.id().to_owned()));
+    let key = match &arguments.key {
+        Some(id) => keys.keys().iter().find(|key| key.id() == id),
+        None => keys.active(),
+    };
     let base = config.media.public_url.as_deref().unwrap_or_default();
     let parts = grant.parts();
     Ok(Signed {
         scheme: "native",
-        key: key.unwrap_or_default(),
+        key: key.map(|key| key.id().to_owned()).unwrap_or_default(),
+        public_key: key.and_then(SigningKey::public),
         session: parts.session.clone(),
         expires: clock::rfc3339(parts.expires),
         prefixes: parts.prefixes.clone(),

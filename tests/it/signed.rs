@@ -333,7 +333,10 @@ fn keys_rotate() {
     let first = sign_now();
     assert_eq!(client.get(&first).status, 200);
     reload(&format!("{old}{new}"), 1);
-    let second = sign_now();
+    let signed = sign(&data, &[&config[..], &[MASTER]].concat());
+    assert_eq!(signed["key"], "new");
+    assert_eq!(signed["public_key"], "g9u90RZv3ddq7pRAEsLaiT6ju1AGNVb2uXdPz0UGwPE=");
+    let second = signed["urls"][0].as_str().expect("a URL").to_owned();
     for url in [&first, &second] {
         assert_eq!(client.get(url).status, 200);
     }
@@ -351,6 +354,24 @@ fn keys_rotate() {
         assert!(!server.log().contains(secret));
         assert!(!Client::new(server.ops).get("/config").text().contains(secret));
     }
+}
+
+/// The key that a server made for itself can be configured, so that its URLs outlive the move.
+#[test]
+fn a_made_key_moves_into_the_configuration() {
+    let folder = tools::folder("signed-moved");
+    let (data, file) = (folder.join("data"), folder.join("c.toml"));
+    same_bytes::ladder(&data);
+    let signed = sign(&data, &[MASTER]);
+    let text = format!(
+        "[[signing_key]]\nid = {}\nalgorithm = \"hmac-sha256\"\nsecret = \"file:{}\"\n",
+        signed["key"],
+        data.join("keys/url-token").display()
+    );
+    tools::write(&file, text.as_bytes());
+    let server = Server::start_closed_with(&data, &["--config", tools::text(&file)], &[]);
+    let answer = get(&mut server.client(), signed["urls"][0].as_str().expect("a URL"));
+    assert_eq!(answer.status, 200);
 }
 
 /// An absolute form is its path, if it names the host that `Host` names (RFC 9112 3.2.2).
