@@ -10,7 +10,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use edge::gate::{self, Admitted, Denied};
 use edge::target::{SignedTarget, TargetError, same_authority};
 use http::header::{self, HeaderValue};
-use http::{HeaderMap, Request, Response, StatusCode, Uri};
+use http::{HeaderMap, Request, Response, StatusCode, Uri, Version};
 use origin::body::MediaBody;
 use origin::problem_with;
 use platform::DataDir;
@@ -143,7 +143,9 @@ fn read_target(request: &Request<()>) -> Result<SignedTarget<'_>, TargetError> {
     let uri = request.uri();
     let mut hosts = request.headers().get_all(header::HOST).iter();
     let host = hosts.next();
-    if hosts.next().is_some() {
+    // RFC 9112 3.2: a request without `Host`, or with two, is refused.
+    let is_missing = host.is_none() && request.version() == Version::HTTP_11;
+    if is_missing || hosts.next().is_some() {
         return Err(TargetError::Form);
     }
     if let (Some(authority), Some(host)) = (uri.authority(), host) {

@@ -387,6 +387,15 @@ fn absolute_forms_name_their_host() {
         std::io::Write::write_all(stream.get_mut(), request.as_bytes()).expect("it is sent");
         client::read_answer(&mut stream, "GET").expect("an answer")
     };
+    let raw = |head: &str| {
+        let mut stream = std::io::BufReader::new(client::connect(server.media));
+        let request = format!("GET {signed} HTTP/1.1\r\n{head}\r\n");
+        std::io::Write::write_all(stream.get_mut(), request.as_bytes()).expect("it is sent");
+        client::read_answer(&mut stream, "GET").expect("an answer").status
+    };
+    assert_eq!(raw("Host: any.example\r\n"), 200);
+    assert_eq!(raw(""), 400, "RFC 9112 3.2");
+    assert_eq!(raw("Host: one.example\r\nHost: two.example\r\n"), 400, "RFC 9112 3.2");
     assert_eq!(ask(&format!("http://{}{signed}", server.media)).status, 200);
     assert_eq!(ask(&format!("http://elsewhere.example{signed}")).status, 400);
     check_refused(&ask(&format!("http://{}{MASTER}", server.media)), "signature_required");
@@ -428,8 +437,18 @@ fn sign_refuses_what_would_not_work() {
     assert_eq!(streamverse(&["sign", MASTER, "--scheme", "none"]).status.code(), Some(2));
 
     std::fs::create_dir_all(&data).expect("it can be made");
+    let doctor = || streamverse(&["doctor", "--json", "--data", tools::text(&data)]);
+    let said = |wanted: &str| String::from_utf8_lossy(&doctor().stdout).contains(wanted);
+    assert!(said("the first start makes one"));
     let out = streamverse_ok(&["sign", "--data", tools::text(&data), MASTER, "/ad/x/cmaf/v1.m3u8"]);
     let lines: Vec<&str> = out.lines().collect();
     let token = lines[0].strip_suffix(MASTER).expect("a path behind the token");
     assert_eq!(lines[1], format!("{token}/ad/x/cmaf/v1.m3u8"), "one token opens both");
+    assert!(said("1 known, `local-"));
+    let key = data.join("keys/url-token");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+    std::fs::set_permissions(&key, mode).expect("it can be changed");
+    assert!(said("chmod 600"));
+    let message = streamverse_fails(&["serve", "--data", tools::text(&data)]);
+    assert!(message.contains("chmod 600"), "{message}");
 }

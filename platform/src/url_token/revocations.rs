@@ -49,7 +49,15 @@ pub struct Revocations {
 #[derive(Debug)]
 struct RevocationFile {
     path: PathBuf,
-    append: Mutex<File>,
+    /// Lines at which it is written anew: repeated and expired ones go.
+    lines_max: usize,
+    log: Mutex<Log>,
+}
+
+#[derive(Debug)]
+struct Log {
+    file: File,
+    lines: usize,
 }
 
 impl Revocations {
@@ -65,13 +73,17 @@ impl Revocations {
     /// # Errors
     /// When the file can't be read or written.
     pub fn open(path: &Path, now: u64) -> Result<Self, RevokeError> {
+        Self::open_with(path, now, 2 * REVOKED_MAX)
+    }
+
+    pub(super) fn open_with(path: &Path, now: u64, lines_max: usize) -> Result<Self, RevokeError> {
         let fail = |source| RevokeError::Io { path: path.to_owned(), source };
         let until = read(path, now).map_err(fail)?;
-        let file = rewrite(path, &until).map_err(fail)?;
+        let log = rewrite(path, &until).map_err(fail)?;
         Ok(Self {
             is_used: AtomicBool::new(!until.is_empty()),
             until: RwLock::new(until),
-            file: Some(RevocationFile { path: path.to_owned(), append: Mutex::new(file) }),
+            file: Some(RevocationFile { path: path.to_owned(), lines_max, log: Mutex::new(log) }),
         })
     }
 
@@ -108,10 +120,13 @@ impl Revocations {
             known.insert(session.into(), until);
             self.is_used.store(true, Ordering::Release);
         }
-        match &self.file {
-            None => Ok(()),
-            Some(file) => file.add(session, until),
-        }
+        self.file.as_ref().map_or(Ok(()), |file| file.add(session, until, || self.alive(now)))
+    }
+
+    fn alive(&self, now: u64) -> HashMap<Box<str>, u64> {
+        let mut known = self.until.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        known.retain(|_, until| now < *until);
+        known.clone()
     }
 
     pub fn len(&self) -> usize {
@@ -124,25 +139,39 @@ impl Revocations {
 }
 
 impl RevocationFile {
-    fn add(&self, session: &str, until: u64) -> Result<(), RevokeError> {
-        let mut file = self.append.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let line = format!("{until} {session}\n");
-        let written = file.write_all(line.as_bytes()).and_then(|()| file.sync_data());
+    /// Adds a line, or writes all of `known` anew, which has it too.
+    fn add(
+        &self,
+        session: &str,
+        until: u64,
+        known: impl FnOnce() -> HashMap<Box<str>, u64>,
+    ) -> Result<(), RevokeError> {
+        let mut log = self.log.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let written = if self.lines_max <= log.lines {
+            rewrite(&self.path, &known()).map(|anew| *log = anew)
+        } else {
+            log.lines += 1;
+            let line = format!("{until} {session}\n");
+            log.file.write_all(line.as_bytes()).and_then(|()| log.file.sync_data())
+        };
         written.map_err(|source| RevokeError::Io { path: self.path.clone(), source })
     }
 }
 
 fn read(path: &Path, now: u64) -> io::Result<HashMap<Box<str>, u64>> {
-    // The file grows by repeated revocations too; each start writes it anew.
+    // More than is ever written.
     const FILE_BYTES_MAX: u64 = 4 * (REVOKED_MAX * LINE_BYTES_MAX) as u64;
-    let mut text = String::new();
+    let mut bytes = Vec::new();
     match File::open(path) {
-        Ok(file) => file.take(FILE_BYTES_MAX).read_to_string(&mut text)?,
+        Ok(file) => file.take(FILE_BYTES_MAX).read_to_end(&mut bytes)?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
         Err(error) => return Err(error),
     };
     let mut known = HashMap::new();
-    for line in text.lines() {
+    for line in bytes.split_inclusive(|&byte| byte == b'\n') {
+        // The last line may be the beginning of one.
+        let Some(line) = line.strip_suffix(b"\n") else { continue };
+        let Ok(line) = std::str::from_utf8(line) else { continue };
         let Some((until, session)) = line.split_once(' ') else { continue };
         let Ok(until) = until.parse::<u64>() else { continue };
         if now < until && is_session(session) && known.len() < REVOKED_MAX {
@@ -153,7 +182,7 @@ fn read(path: &Path, now: u64) -> io::Result<HashMap<Box<str>, u64>> {
 }
 
 /// Writes the list anew and leaves it open at its end.
-fn rewrite(path: &Path, until: &HashMap<Box<str>, u64>) -> io::Result<File> {
+fn rewrite(path: &Path, until: &HashMap<Box<str>, u64>) -> io::Result<Log> {
     let unfinished = path.with_extension("unfinished");
     let mut options = OpenOptions::new();
     let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
@@ -164,5 +193,9 @@ fn rewrite(path: &Path, until: &HashMap<Box<str>, u64>) -> io::Result<File> {
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
     std::fs::rename(&unfinished, path)?;
-    Ok(file)
+    // The name is safe only with the folder that holds it.
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        File::open(folder)?.sync_all()?;
+    }
+    Ok(Log { file, lines: until.len() })
 }

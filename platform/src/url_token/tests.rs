@@ -364,8 +364,8 @@ fn revocations_outlive_a_restart() {
     assert!(list.is_revoked("s1", NOW) && !list.is_revoked("s3", NOW));
     // As a crash leaves it.
     let mut text = std::fs::read_to_string(&path).unwrap();
-    text.push_str("99999");
-    std::fs::write(&path, text).unwrap();
+    text.push_str(&format!("{} half-of-a-na", NOW + 99));
+    std::fs::write(&path, [text.as_bytes(), b"\xff"].concat()).unwrap();
     let again = Revocations::open(&path, NOW + 60).unwrap();
     assert!(again.is_revoked("s1", NOW + 60) && again.is_revoked("s2", NOW + 60));
     assert_eq!(again.len(), 2);
@@ -373,6 +373,22 @@ fn revocations_outlive_a_restart() {
     let late = NOW + LIFE_SECONDS_MAX + 62;
     assert!(!again.is_revoked("s1", late) && again.is_revoked("s2", late));
     assert_eq!(Revocations::open(&path, late).unwrap().len(), 1);
+}
+
+/// Events may come twice, and for ever: the file doesn't grow with them.
+#[test]
+fn the_file_of_revoked_sessions_is_bounded() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = Revocations::path_in(dir.path());
+    let list = Revocations::open_with(&path, NOW, 10).unwrap();
+    list.revoke("other", NOW).unwrap();
+    for at in 0..100 {
+        list.revoke("same", NOW + at).unwrap();
+        assert!(std::fs::read_to_string(&path).unwrap().lines().count() <= 11);
+    }
+    let again = Revocations::open(&path, NOW + 100).unwrap();
+    assert!(again.is_revoked("same", NOW + LIFE_SECONDS_MAX + 150));
+    assert!(again.is_revoked("other", NOW + 100) && again.len() == 2);
 }
 
 #[test]
