@@ -24,6 +24,13 @@ fn url(data: &Path, arguments: &[&str]) -> String {
     sign(data, arguments)["urls"][0].as_str().expect("a URL").to_owned()
 }
 
+/// As `sign` takes times.
+#[track_caller]
+fn in_hours(hours: u32) -> String {
+    let format = ["-u", "-d", &format!("+{hours} hours"), "+%Y-%m-%dT%H:%M:%SZ"];
+    tools::run("date", &format).trim_end().to_owned()
+}
+
 fn get(client: &mut Client, url: &str) -> Answer {
     client.get_with(url, &[])
 }
@@ -190,10 +197,7 @@ fn other_tokens_open_nothing() {
     check_refused(&get(&mut client, &short), "signature_expired");
     let forged = format!("{}A{}", &short[..10], &short[11..]);
     check_refused(&get(&mut client, &forged), "signature_invalid");
-    let early = url(
-        &data,
-        &[MASTER, "--not-before", "2100-01-01T00:00:00Z", "--expires", "2100-01-02T00:00:00Z"],
-    );
+    let early = url(&data, &[MASTER, "--not-before", &in_hours(1), "--expires", &in_hours(2)]);
     check_refused(&get(&mut client, &early), "signature_invalid");
     let elsewhere = url(&data, &[MASTER, "--ip", "203.0.113.0/24"]);
     check_refused(&get(&mut client, &elsewhere), "signature_invalid");
@@ -415,6 +419,7 @@ fn sign_refuses_what_would_not_work() {
         (&["/~abc/vod/a/b"], "can't be signed"),
         (&["/other/a"], "--prefix"),
         (&[MASTER, "--ttl", "31d"], "30 days"),
+        (&[MASTER, "--not-before", &in_hours(721), "--expires", &in_hours(722)], "30 days"),
         (&[MASTER, "--expires", "2020-01-01T00:00:00Z"], "expired"),
         (&[MASTER, "--prefix", "/vod/other/"], "would not be opened"),
         (&[segment, "--class", "sd"], "would not be opened"),

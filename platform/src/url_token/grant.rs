@@ -199,12 +199,13 @@ impl Grant {
         if expires <= now {
             return Err(Refusal::Expired);
         }
+        // A token that outlives the memory of its revocation could come back, also one that is not
+        // valid yet.
+        if LIFE_SECONDS_MAX + LEEWAY_SECONDS < expires.saturating_sub(now) {
+            return Err(Refusal::TooLong);
+        }
         if now.saturating_add(LEEWAY_SECONDS) < not_before {
             return Err(Refusal::NotYet);
-        }
-        // A token that never ends could not be revoked for good.
-        if LIFE_SECONDS_MAX + LEEWAY_SECONDS < expires.saturating_sub(now.max(not_before)) {
-            return Err(Refusal::TooLong);
         }
         Ok(())
     }

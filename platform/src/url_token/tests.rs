@@ -204,6 +204,8 @@ fn times_are_kept() {
         Grant::new(GrantParts { expires: NOW + LIFE_SECONDS_MAX + 31, ..parts() }).unwrap();
     assert_eq!(ring.sign(&endless, None, NOW), Err(SignError::Life));
     assert_eq!(endless.check_time(NOW), Err(Refusal::TooLong));
+    let far = GrantParts { not_before: NOW + LIFE_SECONDS_MAX, ..endless.parts().clone() };
+    assert_eq!(ring.sign(&Grant::new(far).unwrap(), None, NOW), Err(SignError::Life));
     let past = Grant::new(GrantParts { expires: NOW, ..parts() }).unwrap();
     assert_eq!(ring.sign(&past, None, NOW), Err(SignError::Life));
 }
