@@ -18,6 +18,7 @@ use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use origin::body::MediaBody;
 use origin::{Chunk, Library, problem_with};
+use platform::url_token::Revocations;
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 use tower_service::Service;
@@ -34,11 +35,12 @@ const EVENTS_MAX: usize = 256;
 #[derive(Clone)]
 pub struct AdminService {
     library: Library,
+    revocations: Arc<Revocations>,
 }
 
 impl AdminService {
-    pub fn new(library: Library) -> Self {
-        Self { library }
+    pub fn new(library: Library, revocations: Arc<Revocations>) -> Self {
+        Self { library, revocations }
     }
 
     async fn answer(&self, request: Request<Incoming>) -> Response<MediaBody> {
@@ -59,6 +61,7 @@ impl AdminService {
     fn start(&self, work: Work) -> Response<MediaBody> {
         let (sender, mut receiver) = mpsc::channel::<Event>(EVENTS_MAX);
         let library = self.library.clone();
+        let revocations = self.revocations.clone();
         let (end_sender, end_receiver) = tokio::sync::oneshot::channel();
         let end_sender = std::sync::Mutex::new(Some(end_sender));
         let sink: EventSink = Arc::new(move |event| match event {
@@ -71,7 +74,7 @@ impl AdminService {
                 }
             }
         });
-        tokio::spawn(async move { run(&library, work, sink).await });
+        tokio::spawn(async move { run(&library, &revocations, work, sink).await });
         let stream = async_stream::stream! {
             while let Some(event) = receiver.recv().await {
                 yield Ok(line(&event));

@@ -26,7 +26,7 @@ pub enum Command {
     ///
     /// When all listeners are up, one line goes to standard output: `ready` and a JSON object with
     /// the bound addresses. Logs go to standard error. SIGHUP reloads the log level,
-    /// the limits and the presets.
+    /// the limits, the presets, the signing keys and the trusted proxies.
     Serve(Serve),
     /// Make a title of one or several files.
     ///
@@ -44,8 +44,16 @@ pub enum Command {
     ///
     /// Reads the whole file and writes nothing.
     Probe(Probe),
-    /// Make a signed URL for a path (not built yet).
-    Sign(Unbuilt),
+    /// Make signed URLs that open paths on a server that runs without `--open`.
+    ///
+    /// One token opens all the PATHs, and by default the whole title or channel that each lies in:
+    /// the relative URIs of a manifest inherit it. The key is the active `[[signing_key]]` of the
+    /// configuration, or that of the data directory, which is made when there is none. Prints one
+    /// URL a line, with `media.public_url` in front where it is set.
+    Sign(Sign),
+    /// End sessions before their signed URLs expire.
+    #[command(subcommand)]
+    Sessions(Sessions),
     /// List, rotate or verify content keys (not built yet).
     Keys(Unbuilt),
     /// Create and list people, grant them rights (not built yet).
@@ -95,7 +103,7 @@ pub struct Serve {
     #[arg(long, value_delimiter = ',', value_name = "ROLES")]
     pub roles: Vec<Role>,
     /// Ask for no signed URLs and show a page that plays every title. For development and
-    /// benchmarks. Without it media answers 403: signed URLs are not built yet.
+    /// benchmarks. Without it media needs signed URLs: see `streamverse sign`.
     #[arg(long)]
     pub open: bool,
 }
@@ -194,6 +202,88 @@ pub struct Probe {
     pub json: bool,
 }
 
+#[derive(Args, Debug)]
+pub struct Sign {
+    /// Path of a manifest or a file, such as /vod/film/cmaf/master.m3u8.
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<String>,
+    /// How long the URLs work: a number and `s`, `m`, `h` or `d`; at most 30 days.
+    #[arg(long, value_name = "TIME", default_value = "12h", value_parser = seconds)]
+    pub ttl: u64,
+    /// When the URLs stop to work, instead of `--ttl`: 2026-01-31T23:59:59Z.
+    #[arg(long, value_name = "WHEN", conflicts_with = "ttl", value_parser = timestamp)]
+    pub expires: Option<u64>,
+    /// When the URLs begin to work [default: now].
+    #[arg(long, value_name = "WHEN", value_parser = timestamp)]
+    pub not_before: Option<u64>,
+    /// Open what lies under this path instead of the title; begins and ends with `/`. Repeatable.
+    #[arg(long, value_name = "PREFIX")]
+    pub prefix: Vec<String>,
+    /// Open segments of these classes alone, separated by commas: audio, sd, hd, uhd, text, image.
+    #[arg(long, value_delimiter = ',', value_name = "CLASSES")]
+    pub class: Vec<String>,
+    /// Session by which the URLs can be revoked [default: a random one].
+    #[arg(long, value_name = "ID")]
+    pub session: Option<String>,
+    /// Network that the client has to be in, such as 203.0.113.0/24 or 2001:db8::/48.
+    #[arg(long, value_name = "NETWORK")]
+    pub ip: Option<String>,
+    /// Policy that the token carries. `max_height` and `max_bitrate` cap the manifests. Repeatable.
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub claim: Vec<String>,
+    /// Key to sign with [default: the active one].
+    #[arg(long, value_name = "ID")]
+    pub key: Option<String>,
+    /// Form of the signature.
+    #[arg(long, value_enum, default_value_t = Scheme::Native)]
+    pub scheme: Scheme,
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Print one JSON document.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// See `--scheme`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum Scheme {
+    /// Our own: a token as the first part of the path.
+    Native,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Sessions {
+    /// Refuse every token of these sessions from now on, on this server, over restarts too.
+    Revoke {
+        /// As `sign --session` was given, or `sign --json` printed.
+        #[arg(required = true, value_name = "ID")]
+        sessions: Vec<String>,
+        #[command(flatten)]
+        config: ConfigArgs,
+    },
+}
+
+/// Seconds of `90s`, `30m`, `12h` or `7d`.
+fn seconds(text: &str) -> Result<u64, String> {
+    let unit_seconds = match text.chars().last() {
+        Some('s') => 1,
+        Some('m') => 60,
+        Some('h') => 3_600,
+        Some('d') => 86_400,
+        _ => return Err("write a number and a unit: 90s, 30m, 12h, 7d".to_owned()),
+    };
+    let count: Option<u64> = text[..text.len() - 1].parse().ok();
+    let seconds = count.and_then(|count| count.checked_mul(unit_seconds));
+    seconds.ok_or_else(|| "write a whole number and a unit: 90s, 30m, 12h, 7d".to_owned())
+}
+
+/// Seconds since 1970 of an RFC 3339 time.
+fn timestamp(text: &str) -> Result<u64, String> {
+    let time: Option<jiff::Timestamp> = text.parse().ok();
+    let seconds = time.and_then(|time| u64::try_from(time.as_second()).ok());
+    seconds.ok_or_else(|| "write a time such as 2026-01-31T23:59:59Z".to_owned())
+}
+
 #[derive(Debug, Subcommand)]
 pub enum Assets {
     /// List titles.
@@ -268,4 +358,24 @@ pub enum ConfigCommand {
         #[command(flatten)]
         config: ConfigArgs,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lives_are_read() {
+        for (text, expected) in [("90s", 90), ("30m", 1_800), ("12h", 43_200), ("7d", 604_800)] {
+            assert_eq!(seconds(text), Ok(expected));
+        }
+        for text in ["", "12", "h", "-1h", "1.5h", "12 h", "é", "99999999999999999999s", "1w"] {
+            assert!(seconds(text).is_err(), "{text}");
+        }
+        assert_eq!(timestamp("2027-01-15T08:00:00Z"), Ok(1_800_000_000));
+        assert_eq!(timestamp("2027-01-15T09:00:00+01:00"), Ok(1_800_000_000));
+        for text in ["", "tomorrow", "1800000000", "1960-01-01T00:00:00Z"] {
+            assert!(timestamp(text).is_err(), "{text}");
+        }
+    }
 }

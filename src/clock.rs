@@ -8,6 +8,17 @@ pub fn now_ms() -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// Seconds since 1970.
+pub fn now_s() -> u64 {
+    now_ms() / 1_000
+}
+
+/// `2026-01-31T23:59:59Z`, of seconds since 1970.
+pub fn rfc3339(seconds: u64) -> String {
+    let time = i64::try_from(seconds).ok().and_then(|time| jiff::Timestamp::from_second(time).ok());
+    time.map_or_else(|| seconds.to_string(), |time| time.to_string())
+}
+
 /// `2026-01-31T23:59:59.123Z`.
 pub fn now_xs_date_time() -> String {
     let now = jiff::Timestamp::now();

@@ -3,6 +3,7 @@
 // Nothing reaches into a program from outside: `pub` means "for the other modules" here.
 #![allow(unreachable_pub)]
 
+mod access;
 mod admin;
 mod cli;
 mod clock;
@@ -59,7 +60,8 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Assets(arguments) => command::assets::run(arguments),
         Command::Doctor(arguments) => command::doctor::run(&arguments),
         Command::Config(arguments) => command::config::run(&arguments),
-        Command::Sign(_) => unbuilt("sign", "the edge, which checks signed URLs"),
+        Command::Sign(arguments) => command::sign::run(&arguments),
+        Command::Sessions(arguments) => command::sessions::run(arguments),
         Command::Keys(_) => unbuilt("keys", "content protection"),
         Command::Users(_) => unbuilt("users", "accounts"),
         Command::Tenants(_) => unbuilt("tenants", "accounts"),

@@ -13,6 +13,7 @@ use origin::body::MediaBody;
 use origin::{Library, OriginService, problem, problem_with};
 use tower_service::Service;
 
+use crate::access::Access;
 use crate::shield::Shield;
 use crate::{clock, page};
 
@@ -56,8 +57,7 @@ pub struct MediaService {
     origin: OriginService,
     library: Library,
     readiness: Readiness,
-    /// Asks for no signed URLs and shows the page.
-    is_open: bool,
+    access: Access,
     /// Asks for the edges' secret instead, open or not.
     shield: Option<Shield>,
 }
@@ -66,11 +66,11 @@ impl MediaService {
     pub fn new(
         library: Library,
         readiness: Readiness,
-        is_open: bool,
+        access: Access,
         shield: Option<Shield>,
     ) -> Self {
         let origin = OriginService::new(library.clone(), clock::now_ms);
-        Self { origin, library, readiness, is_open, shield }
+        Self { origin, library, readiness, access, shield }
     }
 
     async fn answer(&self, request: Request<()>) -> Response<MediaBody> {
@@ -82,21 +82,35 @@ impl MediaService {
             return time();
         }
         if let Some(shield) = &self.shield {
-            if !shield.admits(request.headers()) {
-                return problem_with(
-                    StatusCode::FORBIDDEN,
-                    "shield_required",
-                    "this origin answers its edges only",
-                );
-            }
-        } else if !self.is_open {
-            return problem_with(
-                StatusCode::FORBIDDEN,
-                "signature_required",
-                "media needs a signed URL, which this version can't check yet; for development, \
-                 start the server with --open",
-            );
+            return self.answer_edge(shield, request).await;
         }
+        // A preflight carries nothing that could be checked, and tells nothing of media.
+        if *request.method() == Method::OPTIONS {
+            return self.origin.answer(&request).await;
+        }
+        match self.access.admit(request) {
+            Ok(request) if self.access.is_open() => self.answer_open(request).await,
+            Ok(request) => self.origin.answer(&request).await,
+            Err(refusal) => refusal,
+        }
+    }
+
+    /// An origin behind edges: they looked at the token.
+    async fn answer_edge(&self, shield: &Shield, request: Request<()>) -> Response<MediaBody> {
+        if !shield.admits(request.headers()) {
+            let reason = "this origin answers its edges only";
+            return problem_with(StatusCode::FORBIDDEN, "shield_required", reason);
+        }
+        match self.access.read(request) {
+            Ok(request) if self.access.is_open() => self.answer_open(request).await,
+            Ok(request) => self.origin.answer(&request).await,
+            Err(refusal) => refusal,
+        }
+    }
+
+    /// An open server has a page and a list of titles besides.
+    async fn answer_open(&self, request: Request<()>) -> Response<MediaBody> {
+        let path = request.uri().path();
         let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
         if is_read && path == "/titles.json" {
             return match page::titles(&self.library).await {
@@ -137,8 +151,12 @@ impl<B: Send + 'static> Service<Request<B>> for MediaService {
     }
 }
 
-/// Routes by few names, for metrics.
+/// Routes by few names, for metrics. A token in front makes no difference.
 pub fn route_of(path: &str) -> &'static str {
+    let path = match path.strip_prefix("/~") {
+        Some(rest) => rest.find('/').map_or("", |end| &rest[end..]),
+        None => path,
+    };
     match path {
         "/" | "/titles.json" => return "page",
         "/health" | "/ready" => return "health",

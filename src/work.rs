@@ -6,6 +6,7 @@ use std::sync::Arc;
 use origin::asset::AssetId;
 use origin::ingest::{IngestOptions, Layout, Progress, ingest, reindex, target_duration};
 use origin::{Library, OriginError, maintenance};
+use platform::url_token::{Revocations, RevokeError};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -38,6 +39,10 @@ pub enum Work {
     Verify {
         id: Option<String>,
     },
+    /// Ends the tokens of sessions.
+    Revoke {
+        sessions: Vec<String>,
+    },
 }
 
 /// What is told while work goes on, and at its end.
@@ -53,15 +58,27 @@ pub enum Event {
 pub type EventSink = Arc<dyn Fn(Event) + Send + Sync>;
 
 /// Does the work and tells `sink` of it, the end included.
-pub async fn run(library: &Library, work: Work, sink: EventSink) {
-    let event = match perform(library, work, &sink).await {
-        Ok(result) => Event::Done { result },
-        Err(error) => {
-            let (_, code) = error.status();
-            Event::Failed { code: code.to_owned(), message: error.to_string() }
-        }
+pub async fn run(library: &Library, revocations: &Revocations, work: Work, sink: EventSink) {
+    let event = match work {
+        Work::Revoke { sessions } => match revoke(revocations, &sessions) {
+            Ok(()) => Event::Done { result: json!({ "revoked": sessions }) },
+            Err(error) => {
+                Event::Failed { code: "not_revoked".to_owned(), message: error.to_string() }
+            }
+        },
+        work => match perform(library, work, &sink).await {
+            Ok(result) => Event::Done { result },
+            Err(error) => {
+                let (_, code) = error.status();
+                Event::Failed { code: code.to_owned(), message: error.to_string() }
+            }
+        },
     };
     sink(event);
+}
+
+fn revoke(revocations: &Revocations, sessions: &[String]) -> Result<(), RevokeError> {
+    sessions.iter().try_for_each(|session| revocations.revoke(session, clock::now_s()))
 }
 
 async fn perform(library: &Library, work: Work, sink: &EventSink) -> Result<Value, OriginError> {
@@ -113,6 +130,7 @@ async fn perform(library: &Library, work: Work, sink: &EventSink) -> Result<Valu
             let reports = maintenance::verify_and_sweep(library, id.as_ref(), now_ms).await?;
             Ok(to_value(&reports))
         }
+        Work::Revoke { .. } => unreachable!("it needs no library"),
     }
 }
 

@@ -16,6 +16,7 @@ mod pictures;
 mod pipeline;
 mod requests;
 pub mod seeds;
+mod signed;
 mod text;
 mod ts;
 
@@ -27,6 +28,7 @@ pub use names::{asset_document, config, object_key, resource_name};
 pub use pictures::{picture, thumbnails};
 pub use pipeline::pipeline;
 pub use requests::{query, range};
+pub use signed::{target, url_token};
 pub use text::{text, text_samples};
 pub use ts::ts;
 
@@ -34,7 +36,7 @@ pub use ts::ts;
 pub type Target = fn(&[u8]);
 
 /// All targets by the names of their libFuzzer programs.
-pub const TARGETS: [(&str, Target); 17] = [
+pub const TARGETS: [(&str, Target); 19] = [
     ("demux", demux),
     ("describe", describe),
     ("scanner", scanner),
@@ -52,4 +54,6 @@ pub const TARGETS: [(&str, Target); 17] = [
     ("object_key", object_key),
     ("asset_document", asset_document),
     ("pipeline", pipeline),
+    ("target", target),
+    ("url_token", url_token),
 ];

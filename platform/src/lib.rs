@@ -1,5 +1,5 @@
 //! What every part of StreamVerse stands on: configuration, telemetry, objects, listeners, the
-//! data directory.
+//! data directory, the tokens of signed URLs.
 //!
 //! Each engine has one small interface with an embedded and a distributed implementation. Nothing
 //! lies here that only one crate uses, and nothing here knows what a title is.
@@ -9,5 +9,6 @@ mod data_dir;
 pub mod http;
 pub mod objects;
 pub mod telemetry;
+pub mod url_token;
 
 pub use data_dir::{DataDir, DataDirError};

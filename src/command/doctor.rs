@@ -7,9 +7,11 @@ use platform::DataDir;
 use platform::DataDirError;
 use platform::config::{Config, Listen};
 use platform::http::Listener;
+use platform::url_token::key_file;
 use serde::Serialize;
 
 use super::load_config;
+use crate::access::keyring;
 use crate::cli::Doctor;
 use crate::output;
 
@@ -82,6 +84,7 @@ async fn check_data_dir(config: &Config, findings: &mut Vec<Finding>) -> bool {
             let found = format!("{} is writable", data.path().display());
             findings.push(finding(CHECK, Verdict::Ok, found));
             findings.push(check_titles(config, &data).await);
+            findings.push(check_signing_keys(config, data.path()));
             false
         }
         Err(DataDirError::Owned { path, owner }) => {
@@ -112,6 +115,24 @@ async fn check_titles(config: &Config, data: &DataDir) -> Finding {
         }
     }
     finding(CHECK, Verdict::Ok, format!("{} titles open", documents.len()))
+}
+
+/// The keys of signed URLs. None is made here.
+fn check_signing_keys(config: &Config, data_dir: &Path) -> Finding {
+    const CHECK: &str = "signing keys";
+    if config.signing_key.is_empty() && !key_file::path_in(data_dir).exists() {
+        return finding(CHECK, Verdict::Ok, "the first start makes one");
+    }
+    match keyring(config, data_dir) {
+        Ok(keys) => {
+            let signing = match keys.active() {
+                Some(key) => format!("`{}` signs", key.id()),
+                None => "none can sign".to_owned(),
+            };
+            finding(CHECK, Verdict::Ok, format!("{} known, {signing}", keys.keys().len()))
+        }
+        Err(error) => finding(CHECK, Verdict::Fault, error.to_string()),
+    }
 }
 
 fn check_address(check: &'static str, listen: Listen) -> Finding {

@@ -7,6 +7,8 @@ pub mod ingest;
 pub mod package;
 pub mod probe;
 pub mod serve;
+pub mod sessions;
+pub mod sign;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -19,10 +21,12 @@ use platform::DataDir;
 use platform::DataDirError;
 use platform::config::{Config, Loaded, Packaging, Sources};
 use platform::objects::ObjectStore;
+use platform::url_token::Revocations;
 use serde_json::Value;
 
 use crate::admin;
 use crate::cli::ConfigArgs;
+use crate::clock;
 use crate::work::{Event, EventSink, Work, run};
 
 /// Reads the configuration that the arguments describe.
@@ -79,7 +83,9 @@ pub async fn do_work(config: &Config, work: Work, shown: EventSink) -> anyhow::R
     match DataDir::open(&config.data.dir) {
         Ok(data) => {
             let library = open_library(config, &data)?;
-            run(&library, work, sink).await;
+            let list = Revocations::path_in(data.path());
+            let revocations = Revocations::open(&list, clock::now_s())?;
+            run(&library, &revocations, work, sink).await;
         }
         Err(DataDirError::Owned { path, .. }) => {
             admin::request(&DataDir::admin_socket(&path), &work, &sink).await?;

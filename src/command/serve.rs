@@ -17,6 +17,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use super::{configured_presets, load_config, open_library};
+use crate::access::Access;
 use crate::admin::AdminService;
 use crate::cli::{ConfigArgs, Role, Serve};
 use crate::clock;
@@ -52,14 +53,17 @@ async fn serve_until_told(
     let (limits_sender, limits) = watch::channel(HttpLimits::from(&loaded.config.limits));
     let (proxies_sender, trusted_proxies) =
         watch::channel(loaded.config.net.trusted_proxies.clone());
+    let access = Access::new(&loaded.config, data, arguments.open)?;
     let adopting = Adopting {
         log,
         limits: limits_sender,
         trusted_proxies: proxies_sender,
         library: library.clone(),
+        access: access.clone(),
+        data,
     };
-    let wiring = Wiring { library, readiness: readiness.clone(), limits, trusted_proxies };
-    let listeners = wiring.listen(&loaded, data, arguments.open)?;
+    let wiring = Wiring { library, access, readiness: readiness.clone(), limits, trusted_proxies };
+    let listeners = wiring.listen(&loaded, data)?;
     let sweeping = tokio::spawn(sweep_now_and_then(adopting.library.clone()));
     readiness.set(true);
     output::line(&format!("ready {}", Value::Object(listeners.addresses())));
@@ -103,6 +107,7 @@ async fn sweep_now_and_then(library: Library) {
 /// What the listeners are made of.
 struct Wiring {
     library: Library,
+    access: Access,
     readiness: Readiness,
     limits: watch::Receiver<HttpLimits>,
     trusted_proxies: watch::Receiver<Vec<IpPrefix>>,
@@ -114,13 +119,14 @@ struct Listeners {
 }
 
 impl Wiring {
-    fn listen(&self, loaded: &Loaded, data: &DataDir, is_open: bool) -> anyhow::Result<Listeners> {
+    fn listen(&self, loaded: &Loaded, data: &DataDir) -> anyhow::Result<Listeners> {
         let config = &loaded.config;
         let mut registry = Registry::with_prefix("streamverse");
         let metrics = HttpMetrics::new();
         metrics.register(&mut registry);
         self.library.store().metrics().register(&mut registry);
         self.library.register_metrics(&mut registry);
+        self.access.register_metrics(&mut registry);
         let mut process = Registry::default();
         ProcessMetrics::register(&mut process);
 
@@ -129,7 +135,7 @@ impl Wiring {
             let service = MediaService::new(
                 self.library.clone(),
                 self.readiness.clone(),
-                is_open,
+                self.access.clone(),
                 Shield::new(&config.shield),
             );
             let service = Observe::new(service, metrics.clone(), route_of)
@@ -148,7 +154,7 @@ impl Wiring {
         // An ingest may take longer than any request of a viewer.
         let limits = HttpLimits { write_stall: WORK_STALL_MAX, ..HttpLimits::from(&config.limits) };
         let (_, limits) = watch::channel(limits);
-        let service = AdminService::new(self.library.clone());
+        let service = AdminService::new(self.library.clone(), self.access.revocations().clone());
         servers.push(("admin", serve(listener, "admin", limits, service)));
         Ok(Listeners { servers })
     }
@@ -198,6 +204,8 @@ struct Adopting<'a> {
     limits: watch::Sender<HttpLimits>,
     trusted_proxies: watch::Sender<Vec<IpPrefix>>,
     library: Library,
+    access: Access,
+    data: &'a DataDir,
 }
 
 impl Adopting<'_> {
@@ -217,6 +225,9 @@ impl Adopting<'_> {
         self.limits.send_replace(HttpLimits::from(&new.limits));
         self.trusted_proxies.send_replace(new.net.trusted_proxies.clone());
         self.library.set_presets(configured_presets(&new));
+        if let Err(error) = self.access.reload(&new, self.data) {
+            tracing::error!(%error, "the signing keys were not changed");
+        }
         tracing::info!(changed = ?changes.at_run_time, "configuration reloaded");
         if !changes.at_restart.is_empty() {
             tracing::warn!(keys = ?changes.at_restart, "these keys change at the next start");

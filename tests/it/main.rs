@@ -27,6 +27,7 @@ mod real_files;
 mod same_bytes;
 mod server;
 mod shaka;
+mod signed;
 mod source_tables;
 mod titles;
 mod tools;

@@ -55,12 +55,19 @@ pub(crate) struct Piece {
 #[derive(Debug)]
 pub(crate) struct Fetcher<'a> {
     client: &'a mut Client,
+    /// What stands in front of `/vod/`: nothing, or a token.
+    root: String,
     pub(crate) bodies: BTreeMap<String, Vec<u8>>,
 }
 
 impl<'a> Fetcher<'a> {
     pub(crate) fn new(client: &'a mut Client) -> Self {
-        Self { client, bodies: BTreeMap::new() }
+        Self::below(client, "")
+    }
+
+    /// Begins at manifests below `root`; all else follows from their relative URIs.
+    pub(crate) fn below(client: &'a mut Client, root: &str) -> Self {
+        Self { client, root: root.to_owned(), bodies: BTreeMap::new() }
     }
 
     #[track_caller]
@@ -94,7 +101,7 @@ impl<'a> Fetcher<'a> {
     /// All renditions of `/vod/{id}/{preset}/master.m3u8`.
     #[track_caller]
     pub(crate) fn hls(&mut self, id: &str, preset: &str) -> Vec<Rendition> {
-        let url = format!("/vod/{id}/{preset}/master.m3u8");
+        let url = format!("{}/vod/{id}/{preset}/master.m3u8", self.root);
         let master = parse_master(&self.get(&url));
         let mut playlists: Vec<(String, String, bool)> = Vec::new();
         for variant in &master.variants {
@@ -162,7 +169,7 @@ impl<'a> Fetcher<'a> {
     /// All representations of `/vod/{id}/{preset}/manifest.mpd`.
     #[track_caller]
     pub(crate) fn dash(&mut self, id: &str, preset: &str) -> Vec<Rendition> {
-        let url = format!("/vod/{id}/{preset}/manifest.mpd");
+        let url = format!("{}/vod/{id}/{preset}/manifest.mpd", self.root);
         let xml = String::from_utf8(self.get(&url)).expect("an MPD is UTF-8");
         crate::judge::check_schema(&xml);
         let mpd = dash_mpd_core::parse(&xml).unwrap_or_else(|error| panic!("{error}: {xml}"));

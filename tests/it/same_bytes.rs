@@ -14,8 +14,14 @@ const PRESETS: [&str; 3] = ["cmaf", "ts", "cmaf-single"];
 /// Every resource that manifests of a title lead to, with the length that was announced.
 #[track_caller]
 pub(crate) fn everything(server: &Server, id: &str) -> BTreeMap<String, Vec<u8>> {
+    everything_below(server, "", id)
+}
+
+/// As [`everything`], by manifests below `root`.
+#[track_caller]
+pub(crate) fn everything_below(server: &Server, root: &str, id: &str) -> BTreeMap<String, Vec<u8>> {
     let mut client = server.client();
-    let mut fetcher = Fetcher::new(&mut client);
+    let mut fetcher = Fetcher::below(&mut client, root);
     for preset in PRESETS {
         fetcher.hls(id, preset);
         if preset != "ts" {

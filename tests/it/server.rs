@@ -84,13 +84,16 @@ impl Server {
     /// Without `--open`.
     #[track_caller]
     pub(crate) fn start_closed(data: &Path) -> Self {
-        Self::run(data, &[], &[])
+        Self::start_closed_with(data, &[], &[])
     }
 
-    /// Without `--open`, with variables.
     #[track_caller]
-    pub(crate) fn start_closed_with(data: &Path, variables: &[(&str, &str)]) -> Self {
-        Self::run(data, &[], variables)
+    pub(crate) fn start_closed_with(
+        data: &Path,
+        arguments: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Self {
+        Self::run(data, arguments, variables)
     }
 
     #[track_caller]

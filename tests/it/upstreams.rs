@@ -145,7 +145,7 @@ fn an_origin_answers_its_edges_only() {
         ("TEST_SHIELD_SECRET", "a-secret-for-edges"),
     ];
     let path = "/vod/title/cmaf/master.m3u8";
-    let server = Server::start_closed_with(&data, &variables);
+    let server = Server::start_closed_with(&data, &[], &variables);
     let mut client = server.client();
     for headers in [&[][..], &[("Streamverse-Shield", "a-secret-for-edge")]] {
         let answer = client.get_with(path, headers);

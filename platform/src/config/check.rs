@@ -1,8 +1,9 @@
 //! What the values must satisfy beyond their types.
 
-use super::model::{Addressing, Config, Packaging, Preset, Protection};
+use super::model::{Addressing, Config, Packaging, Preset, Protection, SigningKey};
 use super::upstream::{check_fetch, check_shield, check_upstreams};
 use super::value::Listen;
+use crate::url_token::Keyring;
 
 /// Names of presets that are built in, and of directories that lie beside those of presets.
 pub(super) const BUILT_IN_PRESETS: [&str; 12] = [
@@ -59,6 +60,14 @@ pub(super) fn check(config: &Config) -> Vec<Failed> {
     check_upstreams(&config.upstream, &mut fail);
     check_fetch(&config.fetch, &mut fail);
     check_shield(&config.shield, &mut fail);
+    // A secret that was not found is reported as such.
+    let is_found = |key: &SigningKey| key.secret.as_ref().is_none_or(|s| !s.expose().is_empty());
+    if config.signing_key.iter().all(is_found)
+        && let Err(error) = Keyring::from_config(&config.signing_key)
+    {
+        let cure = "see `[[signing_key]]` in config.default.toml";
+        fail("signing_key", error.to_string(), cure);
+    }
     failed
 }
 

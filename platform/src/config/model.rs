@@ -31,6 +31,8 @@ pub struct Config {
     pub upstream: Vec<Upstream>,
     /// Presets beside the built-in ones.
     pub preset: Vec<Preset>,
+    /// Keys of signed URLs.
+    pub signing_key: Vec<SigningKey>,
 }
 
 /// `[data]`: where the embedded engines keep what they know.
@@ -183,6 +185,35 @@ pub enum Protection {
     SampleAes,
 }
 
+/// `[[signing_key]]`: a key of signed URLs.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct SigningKey {
+    pub id: String,
+    pub algorithm: SigningAlgorithm,
+    /// In base64: the bytes of HMAC-SHA256, or the seed of Ed25519.
+    #[serde(default)]
+    pub secret: Option<Secret>,
+    /// In base64: a public key of Ed25519, where nothing is signed.
+    #[serde(default)]
+    pub public: Option<String>,
+    /// RFC 3339.
+    #[serde(default)]
+    pub not_before: Option<String>,
+    #[serde(default)]
+    pub not_after: Option<String>,
+    /// Whether new tokens are signed with it.
+    #[serde(default)]
+    pub active: bool,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SigningAlgorithm {
+    HmacSha256,
+    Ed25519,
+}
+
 impl Default for Data {
     fn default() -> Self {
         Self { dir: PathBuf::from("data") }
@@ -272,6 +303,15 @@ impl Config {
             addressing: Addressing::Segments,
             protection: Protection::None,
         }];
+        example.signing_key = vec![SigningKey {
+            id: "example".to_owned(),
+            algorithm: SigningAlgorithm::Ed25519,
+            secret: Some(Secret::reference("file:/run/secrets/url-token")),
+            public: Some("g9u90RZv3ddq7pRAEsLaiT6ju1AGNVb2uXdPz0UGwPE=".to_owned()),
+            not_before: Some("2026-01-01T00:00:00Z".to_owned()),
+            not_after: Some("2027-01-01T00:00:00Z".to_owned()),
+            active: true,
+        }];
         example
     }
 
@@ -284,10 +324,15 @@ impl Config {
             ("shield.previous_secret", self.shield.previous_secret.as_mut()),
         ];
         let named = named.into_iter().map(|(key, secret)| (key.to_owned(), secret));
-        let upstreams = self.upstream.iter_mut().enumerate();
-        let upstreams = upstreams.map(|(index, upstream)| {
+        let upstreams = self.upstream.iter_mut().enumerate().map(|(index, upstream)| {
             (format!("upstream[{index}].secret"), upstream.secret.as_mut())
         });
-        named.chain(upstreams).filter_map(|(key, secret)| Some((key, secret?))).collect()
+        let signing_keys = self
+            .signing_key
+            .iter_mut()
+            .enumerate()
+            .map(|(index, key)| (format!("signing_key[{index}].secret"), key.secret.as_mut()));
+        let all = named.chain(upstreams).chain(signing_keys);
+        all.filter_map(|(key, secret)| Some((key, secret?))).collect()
     }
 }

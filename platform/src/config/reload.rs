@@ -9,7 +9,7 @@ use super::tree::dotted;
 ///
 /// Limits reach connections that are accepted afterwards. The target duration is not here: it
 /// decides the segments of titles, whose URLs promise that their bytes never change.
-pub(super) const AT_RUN_TIME: [&str; 9] = [
+pub(super) const AT_RUN_TIME: [&str; 10] = [
     "limits.header_bytes",
     "limits.header_timeout_seconds",
     "limits.keep_alive_seconds",
@@ -19,6 +19,7 @@ pub(super) const AT_RUN_TIME: [&str; 9] = [
     "log.level",
     "net.trusted_proxies",
     "preset",
+    "signing_key",
 ];
 
 /// The keys in which two configurations differ.
@@ -49,9 +50,14 @@ impl Config {
         }
 
         let (at_run_time, at_restart) =
-            keys.into_iter().partition(|key| AT_RUN_TIME.contains(&key.as_str()));
+            keys.into_iter().partition(|key| AT_RUN_TIME.contains(&list_of(key)));
         Changes { at_run_time, at_restart }
     }
+}
+
+/// The key of the list that a key inside an entry belongs to: `signing_key[0].secret`.
+fn list_of(key: &str) -> &str {
+    key.split('[').next().unwrap_or(key)
 }
 
 fn object(config: &Config) -> Map<String, Value> {

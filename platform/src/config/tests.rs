@@ -47,7 +47,12 @@ fn the_default_file_names_every_key() {
     let known = Schema::new().all_keys();
     for key in known {
         let first_entry =
-            key.replacen("preset.", "preset[0].", 1).replacen("upstream.", "upstream[0].", 1);
+            ["preset", "signing_key", "upstream"].iter().fold(key.clone(), |key, list| {
+                match key.strip_prefix(&format!("{list}.")) {
+                    Some(rest) => format!("{list}[0].{rest}"),
+                    None => key,
+                }
+            });
         assert!(tree.lines.contains_key(&first_entry), "{key} is not in config.default.toml");
     }
     let all = Config::load(&Sources {
@@ -58,10 +63,10 @@ fn the_default_file_names_every_key() {
         ]),
         ..sources("all.toml", &uncommented)
     });
-    // The one thing that can't be had here is the secret's file.
+    // What can't be had here are the files of secrets.
     let error = all.unwrap_err();
-    assert_eq!(error.problems.len(), 1, "{error}");
-    assert_eq!(error.problems[0].key.as_deref(), Some("objects.s3.secret_key"));
+    let keys: Vec<_> = error.problems.iter().map(|problem| problem.key.as_deref()).collect();
+    assert_eq!(keys, [Some("objects.s3.secret_key"), Some("signing_key[0].secret")], "{error}");
 }
 
 #[test]
@@ -256,6 +261,38 @@ fn changes_say_what_needs_a_restart() {
     let mut newer = new.clone();
     newer.objects.s3.secret_key = Some(Secret::reference("another"));
     assert_eq!(new.changes(&newer).at_restart, ["objects.s3.secret_key"]);
+}
+
+#[test]
+fn signing_keys_are_checked_and_reload() {
+    let load = |text: &str| Config::load(&sources("conf.toml", text));
+    let key = |id: &str, secret: &str, rest: &str| {
+        format!(
+            "[[signing_key]]\nid = \"{id}\"\nalgorithm = \"hmac-sha256\"\n\
+             secret = \"{secret}\"\n{rest}\n"
+        )
+    };
+    let (one, other) = ("A".repeat(43) + "=", "B".repeat(42) + "A=");
+    let old = load(&key("a", &one, "")).unwrap();
+    assert!(!old.print().contains("AAAA") && !format!("{:?}", old.config).contains("AAAA"));
+    let replaced = load(&key("a", &other, "")).unwrap();
+    assert_eq!(old.config.changes(&replaced.config).at_run_time, ["signing_key[0].secret"]);
+    let two = load(&(key("a", &one, "") + &key("b", &other, "active = true"))).unwrap();
+    let changes = old.config.changes(&two.config);
+    assert_eq!(changes.at_run_time, ["signing_key"]);
+    assert!(changes.at_restart.is_empty(), "{changes:?}");
+    for (text, cause) in [
+        (key("a", "AAAA", ""), "32 to 64 bytes"),
+        (key("a", "!", ""), "no base64"),
+        (key("a b", &one, ""), "no id"),
+        (key("a", &one, "public = \"AAAA\""), "no public key"),
+        (key("a", &one, "not_after = \"soon\""), "2026-01-31"),
+        (key("a", &one, "") + &key("a", &one, ""), "never used again"),
+        (key("a", &one, "") + &key("b", &other, ""), "active = true"),
+    ] {
+        let message = load(&text).unwrap_err().to_string();
+        assert!(message.contains(cause), "{message}");
+    }
 }
 
 /// Every key that takes effect at run time exists.

@@ -1,7 +1,7 @@
 //! Values that parse themselves: listeners, byte counts, networks.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
 use serde::de::{self, Visitor};
@@ -137,6 +137,32 @@ pub struct IpPrefix {
 }
 
 impl IpPrefix {
+    /// The network of `length_bits` that `address` lies in. `None` when an address of its family
+    /// has fewer bits.
+    pub fn new(address: IpAddr, length_bits: u8) -> Option<Self> {
+        let address = match address {
+            IpAddr::V4(address) if length_bits <= 32 => {
+                let mask = u32::MAX.checked_shl(32 - u32::from(length_bits)).unwrap_or(0);
+                IpAddr::V4(Ipv4Addr::from_bits(address.to_bits() & mask))
+            }
+            IpAddr::V6(address) if length_bits <= 128 => {
+                let mask = u128::MAX.checked_shl(128 - u32::from(length_bits)).unwrap_or(0);
+                IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & mask))
+            }
+            _ => return None,
+        };
+        Some(Self { address, length_bits })
+    }
+
+    /// The address as it was written, which may have bits beyond the length.
+    pub fn address(&self) -> IpAddr {
+        self.address
+    }
+
+    pub fn length_bits(&self) -> u8 {
+        self.length_bits
+    }
+
     pub(super) const EXAMPLE: Self =
         Self { address: IpAddr::V4(Ipv4Addr::new(10, 0, 0, 0)), length_bits: 8 };
 

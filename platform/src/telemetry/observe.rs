@@ -84,11 +84,20 @@ where
 
 /// A path without the token that may be its first part: whoever reads logs must not be able to
 /// watch.
+///
+/// A part with the token's mark is left out wherever it stands and however the mark is spelled:
+/// what is refused for its form is logged, too, and its token may be good.
 fn loggable_path(path: &str) -> String {
-    match path.strip_prefix("/~") {
-        Some(rest) => format!("/~{}", rest.find('/').map_or("", |end| &rest[end..])),
-        None => path.to_owned(),
+    fn has_mark(part: &str) -> bool {
+        part.starts_with('~')
+            || part.get(..3).is_some_and(|start| start.eq_ignore_ascii_case("%7e"))
     }
+    if !path.split('/').any(has_mark) {
+        return path.to_owned();
+    }
+    let parts: Vec<&str> =
+        path.split('/').map(|part| if has_mark(part) { "~" } else { part }).collect();
+    parts.join("/")
 }
 
 /// What is known of one request and its answer. Reports when it is dropped.
@@ -239,5 +248,8 @@ mod tests {
         assert_eq!(loggable_path("/vod/a/cmaf/master.m3u8"), "/vod/a/cmaf/master.m3u8");
         assert_eq!(loggable_path("/~sEcReT/vod/a"), "/~/vod/a");
         assert_eq!(loggable_path("/~sEcReT"), "/~");
+        assert_eq!(loggable_path("/%7EsEcReT/vod/%7esEcReT"), "/~/vod/~");
+        assert_eq!(loggable_path("//~sEcReT/vod"), "//~/vod");
+        assert_eq!(loggable_path("/é~/%7"), "/é~/%7");
     }
 }
