@@ -60,6 +60,8 @@ lint: rust ## What CI checks of style
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	scripts/tidy.sh
+	@command -v cargo-deny >/dev/null || echo "cargo-deny is not installed: dependencies are not judged"
+	! command -v cargo-deny >/dev/null || cargo deny --locked check bans licenses sources
 
 fmt: ## Format the code
 	cargo fmt --all

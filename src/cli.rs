@@ -294,6 +294,27 @@ pub enum Assets {
         #[arg(long)]
         json: bool,
     },
+    /// Show one title: its tracks, and the bytes that its indexes take.
+    Show {
+        /// Identifier, as `assets list` shows it.
+        id: String,
+        #[command(flatten)]
+        config: ConfigArgs,
+        /// Print one JSON document.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make the indexes of a title anew from its stored sources, as a new version may ask for.
+    /// Addresses and the bytes behind them stay the same.
+    Reindex {
+        /// All titles when no identifier is given.
+        id: Option<String>,
+        #[command(flatten)]
+        config: ConfigArgs,
+        /// Print one JSON document.
+        #[arg(long)]
+        json: bool,
+    },
     /// Remove a title and its files.
     Remove {
         /// Identifier, as `assets list` shows it.
@@ -302,6 +323,9 @@ pub enum Assets {
         config: ConfigArgs,
     },
     /// Read every file of a title again and compare it with its checksum.
+    ///
+    /// Also removes what is left of ingests that crashed, and of generations that are no longer
+    /// served. What an ingest under way has written is left alone.
     Verify {
         /// All titles when no identifier is given.
         id: Option<String>,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use origin::asset::AssetId;
-use origin::ingest::{IngestOptions, Layout, Progress, ingest, target_duration};
+use origin::ingest::{IngestOptions, Layout, Progress, ingest, reindex, target_duration};
 use origin::{Library, OriginError, maintenance};
 use platform::url_token::{Revocations, RevokeError};
 use serde::{Deserialize, Serialize};
@@ -26,6 +26,13 @@ pub enum Work {
         layout: Layout,
     },
     List,
+    Show {
+        id: String,
+    },
+    /// All titles when there is no identifier.
+    Reindex {
+        id: Option<String>,
+    },
     Remove {
         id: String,
     },
@@ -105,23 +112,34 @@ async fn perform(library: &Library, work: Work, sink: &EventSink) -> Result<Valu
             });
             Ok(Value::Array(titles.collect()))
         }
-        Work::Remove { id } => {
-            maintenance::remove(library, &AssetId::new(&id)?).await?;
-            Ok(json!({ "removed": id }))
-        }
-        Work::Verify { id } => {
-            let ids = match id {
-                Some(id) => vec![AssetId::new(&id)?],
-                None => library.documents().await?.into_iter().map(|title| title.id).collect(),
-            };
-            let mut reports = Vec::with_capacity(ids.len());
-            for id in &ids {
-                reports.push(to_value(&maintenance::verify(library, id).await?));
+        Work::Show { id } => Ok(to_value(&maintenance::show(library, &AssetId::new(&id)?).await?)),
+        Work::Reindex { id } => {
+            let mut reports = Vec::new();
+            for id in &chosen(library, id).await? {
+                reports.push(to_value(&reindex(library, id).await?));
             }
             Ok(Value::Array(reports))
         }
+        Work::Remove { id } => {
+            maintenance::remove(library, &AssetId::new(&id)?, clock::now_ms()).await?;
+            Ok(json!({ "removed": id }))
+        }
+        Work::Verify { id } => {
+            let id = id.as_deref().map(AssetId::new).transpose()?;
+            let now_ms = clock::now_ms();
+            let reports = maintenance::verify_and_sweep(library, id.as_ref(), now_ms).await?;
+            Ok(to_value(&reports))
+        }
         Work::Revoke { .. } => unreachable!("it needs no library"),
     }
+}
+
+/// The title that was named, or all.
+async fn chosen(library: &Library, id: Option<String>) -> Result<Vec<AssetId>, OriginError> {
+    Ok(match id {
+        Some(id) => vec![AssetId::new(&id)?],
+        None => library.documents().await?.into_iter().map(|title| title.id).collect(),
+    })
 }
 
 /// Progress as an event.

@@ -21,7 +21,13 @@ pub struct SubsampleMap {
 }
 
 impl SubsampleMap {
+    /// An empty map with room for `samples` that have `subsamples` together.
+    pub fn with_capacity(samples: usize, subsamples: usize) -> Self {
+        Self { subsamples: Vec::with_capacity(subsamples), ends: Vec::with_capacity(samples) }
+    }
+
     /// Appends the subsamples of the next sample; an empty iterator means "protected as a whole".
+    #[inline]
     pub fn push_sample(&mut self, subsamples: impl IntoIterator<Item = Subsample>) {
         self.subsamples.extend(subsamples);
         let end = u32::try_from(self.subsamples.len()).expect("samples are counted in u32");

@@ -1,6 +1,8 @@
 //! Sidecars: their resident part, and the blocks.
 
-use packager::index::{SegmentEntry, Sidecar, SidecarHeader, segment_samples};
+use packager::index::{
+    SegmentEntry, SegmentSamples, Sidecar, SidecarHeader, StoredBlock, segment_samples,
+};
 
 use crate::input::Input;
 use crate::manifests::check_manifests;
@@ -21,7 +23,7 @@ pub fn sidecar(data: &[u8]) {
         let start = usize::try_from(entry.block_offset_bytes).unwrap_or(usize::MAX);
         let end = start.checked_add(entry.block_len_bytes as usize);
         let block = end.and_then(|end| bytes.get(start..end));
-        let _ = block.map(|block| segment_samples(entry, block));
+        let _ = block.map(|bytes| segment_samples(StoredBlock { entry, bytes }, None));
     }
     check_manifests(&[(index, "x1")]);
 }
@@ -53,21 +55,50 @@ pub(crate) fn crc32(bytes: &[u8]) -> u32 {
     })
 }
 
-/// One block: what the segment table says of it, then its payload, whose checksum is added.
+/// One block and that of its guide: what the segment tables say of them, then the payloads, whose
+/// checksums are added.
 pub fn block(data: &[u8]) {
     let mut input = Input::new(data);
-    let mut entry = SegmentEntry {
+    let mut entry = row(&mut input);
+    let guide_len = usize::from(input.u16());
+    let mut guide_entry = SegmentEntry::default();
+    let mut guide_bytes = Vec::new();
+    if guide_len > 0 {
+        guide_entry = row(&mut input);
+        guide_bytes = with_checksum(input.take(guide_len));
+        guide_entry.block_len_bytes = guide_bytes.len() as u32;
+    }
+    let bytes = with_checksum(input.rest());
+    entry.block_len_bytes = bytes.len() as u32;
+    let guide = StoredBlock { entry: &guide_entry, bytes: &guide_bytes };
+    let guide = (guide_len > 0).then_some(guide);
+    let _ = segment_samples(StoredBlock { entry: &entry, bytes: input.rest() }, guide);
+    if let Some(guide) = guide {
+        check_segment(&guide_entry, segment_samples(guide, None).ok());
+    }
+    check_segment(
+        &entry,
+        segment_samples(StoredBlock { entry: &entry, bytes: &bytes }, guide).ok(),
+    );
+}
+
+fn row(input: &mut Input<'_>) -> SegmentEntry {
+    SegmentEntry {
         decode_time: u64::from(input.u32()) << input.u8().min(31),
         sample_count: input.u32(),
         media_bytes: u64::from(input.u32()),
         event_bytes: input.u16().into(),
         ..SegmentEntry::default()
-    };
-    let mut block = crc32(input.rest()).to_le_bytes().to_vec();
-    block.extend_from_slice(input.rest());
-    entry.block_len_bytes = block.len() as u32;
-    let _ = segment_samples(&entry, input.rest());
-    let Ok(segment) = segment_samples(&entry, &block) else {
+    }
+}
+
+fn with_checksum(payload: &[u8]) -> Vec<u8> {
+    [&crc32(payload).to_le_bytes(), payload].concat()
+}
+
+/// What was read is what the table says.
+fn check_segment(entry: &SegmentEntry, segment: Option<SegmentSamples>) {
+    let Some(segment) = segment else {
         return;
     };
     // Of a segment without samples no block is read.
@@ -79,6 +110,7 @@ pub fn block(data: &[u8]) {
     let bytes: u64 = segment.samples.iter().map(|sample| u64::from(sample.size_bytes)).sum();
     assert_eq!(bytes, entry.media_bytes);
     for (index, sample) in segment.samples.iter().enumerate() {
+        assert!(sample.offset_bytes.checked_add(sample.size_bytes.into()).is_some());
         let parts = segment.layout.sample(index);
         let total: u64 = parts
             .iter()
@@ -86,4 +118,27 @@ pub fn block(data: &[u8]) {
             .sum();
         assert!(parts.is_empty() || total == u64::from(sample.size_bytes));
     }
+}
+
+/// An input for [`block`]: the blocks of a segment and of its guide, as a sidecar has them.
+pub(crate) fn block_seed(block: StoredBlock<'_>, guide: Option<StoredBlock<'_>>) -> Vec<u8> {
+    let row = |entry: &SegmentEntry| {
+        let mut row = Vec::new();
+        row.extend_from_slice(&(entry.decode_time as u32).to_be_bytes());
+        row.push(0);
+        row.extend_from_slice(&entry.sample_count.to_be_bytes());
+        row.extend_from_slice(&(entry.media_bytes as u32).to_be_bytes());
+        row.extend_from_slice(&(entry.event_bytes as u16).to_be_bytes());
+        row
+    };
+    let payload = |block: StoredBlock<'_>| block.bytes.get(4..).unwrap_or_default().to_vec();
+    let mut seed = row(block.entry);
+    let guide_payload = guide.map(payload).unwrap_or_default();
+    seed.extend_from_slice(&(guide_payload.len() as u16).to_be_bytes());
+    if let (Some(guide), false) = (guide, guide_payload.is_empty()) {
+        seed.extend_from_slice(&row(guide.entry));
+        seed.extend_from_slice(&guide_payload);
+    }
+    seed.extend_from_slice(&payload(block));
+    seed
 }

@@ -1,9 +1,12 @@
 //! The whole way of a file: tables, cuts, index, sidecar, segments, manifests.
 
+use std::sync::Arc;
+
 use packager::demux::{SourceTrack, read_movie};
 use packager::fmp4::{MediaSegment, SegmentShape, SingleFile, init_segment, segment_header_len};
 use packager::index::{
-    IndexBuilder, MediaIdentity, Sidecar, TrackEvent, TrackIndex, segment_samples,
+    IndexBuilder, MediaIdentity, SegmentEntry, SegmentSamples, Sidecar, StoredBlock, TrackEvent,
+    TrackIndex, TrackPlaces, segment_samples,
 };
 use packager::plan::{CutList, SyncTimes, plan_cuts};
 use packager::text::SampleTextReader;
@@ -39,21 +42,46 @@ pub fn pipeline(data: &[u8]) {
     };
     assert_eq!(cuts.cuts.first(), Some(&0));
     assert!(cuts.cuts.windows(2).all(|pair| pair[0] < pair[1]), "cuts increase");
-    let indexed =
-        tracks.into_iter().map(|track| index_track(track, &cuts, movie.time_origin, data));
-    let indexes: Vec<TrackIndex> = indexed.filter_map(Result::ok).collect();
+    let mut indexed = Indexed { cuts: &cuts, origin: movie.time_origin, data, guides: Vec::new() };
+    // Pictures first: sound counts along them.
+    let (video, others): (Vec<_>, Vec<_>) =
+        tracks.into_iter().partition(|track| track.info.kind() == TrackKind::Video);
+    let tracks = video.into_iter().chain(others);
+    let indexes: Vec<TrackIndex> =
+        tracks.filter_map(|track| index_track(track, &mut indexed).ok()).collect();
     let names: Vec<String> = (1..=indexes.len()).map(|number| format!("x{number}")).collect();
     let named: Vec<_> = indexes.iter().zip(names.iter().map(String::as_str)).collect();
     check_manifests(&named);
 }
 
-/// Reads all samples of a track; the error is why the track is refused.
-fn index_track(
-    track: SourceTrack,
-    cuts: &CutList,
+/// A file while its tracks are indexed.
+struct Indexed<'a> {
+    cuts: &'a CutList,
     origin: Option<MediaTime>,
-    data: &[u8],
-) -> Result<TrackIndex, PackageError> {
+    data: &'a [u8],
+    /// The tracks of pictures so far, and their sidecars.
+    guides: Vec<(Arc<TrackPlaces>, Sidecar, Vec<u8>)>,
+}
+
+impl Indexed<'_> {
+    /// The block of the segment at a position of the track that a sidecar names as its guide.
+    fn guide_block(&self, sidecar: &Sidecar, position: usize) -> Option<StoredBlock<'_>> {
+        let id = sidecar.guide?;
+        let is_guide = |guide: &&(_, Sidecar, Vec<u8>)| guide.1.index.info.source_track_id == id;
+        let (_, guide, bytes) = self.guides.iter().find(is_guide).expect("the guide is there");
+        guide.index.segments.get(position).map(|entry| block(entry, bytes))
+    }
+}
+
+fn block<'a>(entry: &'a SegmentEntry, sidecar: &'a [u8]) -> StoredBlock<'a> {
+    let start = entry.block_offset_bytes as usize;
+    StoredBlock { entry, bytes: &sidecar[start..start + entry.block_len_bytes as usize] }
+}
+
+/// Reads all samples of a track; the error is why the track is refused.
+fn index_track(track: SourceTrack, indexed: &mut Indexed<'_>) -> Result<TrackIndex, PackageError> {
+    let (cuts, origin, data) = (indexed.cuts, indexed.origin, indexed.data);
+    let is_video = track.info.kind() == TrackKind::Video;
     if let MediaParams::Text(text) = &track.info.media
         && text.codec == TextCodec::WebVtt
     {
@@ -67,6 +95,11 @@ fn index_track(
     let events = events.collect();
     let table = track.table.clone();
     let mut builder = IndexBuilder::new("x1", track.info, track.table, events, cuts)?;
+    let places = is_video.then(|| Arc::new(builder.places()));
+    if !is_video {
+        let guides: Vec<_> = indexed.guides.iter().map(|(places, ..)| places.clone()).collect();
+        builder = builder.beside(&guides);
+    }
     while let Some(sample) = builder.next_sample() {
         let start = sample.offset_bytes as usize;
         let bytes = &data[start..start + sample.size_bytes as usize];
@@ -76,33 +109,41 @@ fn index_track(
     let (index, sidecar) = builder.finish(media);
     let read = Sidecar::parse(&sidecar).expect("what was written can be read");
     assert_eq!(read.media, media);
-    check_index(&read.index, &sidecar, data);
+    let segments = read_segments(&read, &sidecar, indexed);
+    check_index(&read.index, &segments, data);
 
-    let mut all = Vec::with_capacity(table.len());
-    for entry in &read.index.segments {
-        let at = entry.block_offset_bytes as usize;
-        let block = &sidecar[at..at + entry.block_len_bytes as usize];
-        let segment = segment_samples(entry, block).expect("what was written can be read");
-        all.extend(segment.samples);
-    }
+    let samples = segments.iter().flat_map(|segment| &segment.samples);
+    let all: Vec<_> = samples.copied().collect();
     assert_eq!(all, table.samples, "the segments tile the track");
     assert_eq!(
         index.segments.iter().map(|entry| entry.sample_count).collect::<Vec<_>>(),
         read.index.segments.iter().map(|entry| entry.sample_count).collect::<Vec<_>>(),
     );
-    Ok(read.index)
+    let index = read.index.clone();
+    indexed.guides.extend(places.map(|places| (places, read, sidecar)));
+    Ok(index)
+}
+
+fn read_segments(read: &Sidecar, sidecar: &[u8], indexed: &Indexed<'_>) -> Vec<SegmentSamples> {
+    let segments = read.index.segments.iter().enumerate();
+    let samples = segments.map(|(position, entry)| {
+        let empty = SegmentEntry::default();
+        let nothing = StoredBlock { entry: &empty, bytes: &[] };
+        let guide = indexed.guide_block(read, position).unwrap_or(nothing);
+        let guide = read.guide.map(|_| guide);
+        segment_samples(block(entry, sidecar), guide).expect("what was written can be read")
+    });
+    samples.collect()
 }
 
 /// Announced sizes are those of what is written.
-fn check_index(index: &TrackIndex, sidecar: &[u8], data: &[u8]) {
+fn check_index(index: &TrackIndex, segments: &[SegmentSamples], data: &[u8]) {
     let init = init_segment(&index.info, &index.facts, Some(index.duration()));
     assert_eq!(init.get(4..8), Some(&b"ftyp"[..]));
     let file = SingleFile::new(index).ok();
     let mut budget = BYTES_WRITTEN_MAX;
-    for (at, entry) in index.segments.iter().enumerate().take(SEGMENTS_WRITTEN_MAX) {
-        let place = entry.block_offset_bytes as usize;
-        let block = &sidecar[place..place + entry.block_len_bytes as usize];
-        let segment = segment_samples(entry, block).expect("what was written can be read");
+    let rows = index.segments.iter().zip(segments).enumerate();
+    for (at, (entry, segment)) in rows.take(SEGMENTS_WRITTEN_MAX) {
         let fragment = MediaSegment {
             number: at as u32 + 1,
             decode_time: entry.decode_time,

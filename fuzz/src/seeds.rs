@@ -1,10 +1,14 @@
 //! Seeds for the targets that take parts of files, cut out of whole files.
 
+use std::sync::Arc;
+
 use packager::Timescale;
-use packager::demux::read_movie;
-use packager::index::{IndexBuilder, MediaIdentity};
+use packager::demux::{SourceTrack, read_movie};
+use packager::index::{IndexBuilder, MediaIdentity, Sidecar, StoredBlock, TrackPlaces};
 use packager::plan::{SyncTimes, plan_cuts};
 use packager::track::{SampleTable, TrackInfo, TrackKind};
+
+use crate::index::block_seed;
 
 /// Samples of a track that go into a seed, and bytes of the largest of them.
 const SAMPLES_MAX: usize = 24;
@@ -16,6 +20,7 @@ pub fn of_file(bytes: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
     let Ok(movie) = read_movie(bytes) else {
         return seeds;
     };
+    seeds.extend(index_seeds(&movie.tracks, bytes).unwrap_or_default());
     for track in movie.tracks {
         let choice = match track.info.kind() {
             TrackKind::Video => 0,
@@ -29,8 +34,6 @@ pub fn of_file(bytes: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
         if choice == 2 {
             seeds.push(("text_samples", text_seed(&track.info, &entry, &track.table, bytes)));
         }
-        let sidecar = sidecar_of(&track.info, &track.table, bytes);
-        seeds.extend(sidecar.map(|sidecar| ("sidecar", sidecar)));
     }
     seeds
 }
@@ -86,18 +89,59 @@ fn text_seed(info: &TrackInfo, entry: &[u8], table: &SampleTable, bytes: &[u8]) 
     seed
 }
 
-fn sidecar_of(info: &TrackInfo, table: &SampleTable, bytes: &[u8]) -> Option<Vec<u8>> {
-    let sync = match info.kind() {
-        TrackKind::Video => vec![SyncTimes::of(String::new(), info, table)],
-        _ => Vec::new(),
-    };
-    let end = info.timescale.ticks(table.end_time());
+/// The sidecar of each track, and the first block of each with that of its guide. `None` when the
+/// file can't be cut.
+fn index_seeds(tracks: &[SourceTrack], bytes: &[u8]) -> Option<Vec<(&'static str, Vec<u8>)>> {
+    let is_video = |track: &&SourceTrack| track.info.kind() == TrackKind::Video;
+    let sync = tracks.iter().filter(is_video);
+    let sync: Vec<_> =
+        sync.map(|track| SyncTimes::of(String::new(), &track.info, &track.table)).collect();
+    let end =
+        tracks.iter().map(|track| track.info.timescale.ticks(track.table.end_time())).max()?;
     let cuts = plan_cuts(&sync, Timescale::MILLIS.ticks(2_000), end).ok()?;
-    let mut builder =
-        IndexBuilder::new("x1", info.clone(), table.clone(), Vec::new(), &cuts).ok()?;
+    let mut seeds = Vec::new();
+    let mut guides: Vec<(Arc<TrackPlaces>, Vec<u8>)> = Vec::new();
+    let others = tracks.iter().filter(|track| !is_video(track));
+    for track in tracks.iter().filter(is_video).chain(others) {
+        let (info, table) = (track.info.clone(), track.table.clone());
+        let Ok(mut builder) = IndexBuilder::new("x1", info, table, Vec::new(), &cuts) else {
+            continue;
+        };
+        let places = is_video(&track).then(|| Arc::new(builder.places()));
+        if places.is_none() {
+            let guides: Vec<_> = guides.iter().map(|(places, _)| places.clone()).collect();
+            builder = builder.beside(&guides);
+        }
+        let Some(sidecar) = read_samples(builder, bytes) else {
+            continue;
+        };
+        seeds.extend(first_block_seed(&sidecar, &guides).map(|seed| ("block", seed)));
+        guides.extend(places.map(|places| (places, sidecar.clone())));
+        seeds.push(("sidecar", sidecar));
+    }
+    Some(seeds)
+}
+
+fn read_samples(mut builder: IndexBuilder, bytes: &[u8]) -> Option<Vec<u8>> {
     while let Some(sample) = builder.next_sample() {
-        let bytes = payload(sample, bytes);
-        builder.handle_sample(bytes).ok()?;
+        builder.handle_sample(payload(sample, bytes)).ok()?;
     }
     Some(builder.finish(MediaIdentity::default()).1)
+}
+
+fn first_block_seed(bytes: &[u8], guides: &[(Arc<TrackPlaces>, Vec<u8>)]) -> Option<Vec<u8>> {
+    let sidecar = Sidecar::parse(bytes).ok()?;
+    let guides = guides.iter().filter_map(|(_, bytes)| Some((Sidecar::parse(bytes).ok()?, bytes)));
+    let mut guides =
+        guides.filter(|(guide, _)| sidecar.guide == Some(guide.index.info.source_track_id));
+    let guide = guides.next();
+    let guide = guide.as_ref().and_then(|(guide, bytes)| stored(guide, bytes));
+    Some(block_seed(stored(&sidecar, bytes)?, guide))
+}
+
+fn stored<'a>(sidecar: &'a Sidecar, bytes: &'a [u8]) -> Option<StoredBlock<'a>> {
+    let entry = sidecar.index.segments.first()?;
+    let start = entry.block_offset_bytes as usize;
+    let bytes = bytes.get(start..start + entry.block_len_bytes as usize)?;
+    Some(StoredBlock { entry, bytes })
 }

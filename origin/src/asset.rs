@@ -13,6 +13,7 @@
 //! assets/{id}/{generation}/v1.samples       the samples of a track: remote stores
 //! assets/{id}/{generation}/v1.idx           the index of a track
 //! assets/{id}/{generation}/t1.vtt           text and pictures
+//! ingests/{id}/{generation}                 claim of an ingest that is under way
 //! ```
 
 mod check;
@@ -129,6 +130,9 @@ pub struct AssetDocument {
     /// File of the poster, a JPEG.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub poster: Option<String>,
+    /// BLAKE3 of the poster, hexadecimal; absent in documents from before pictures had one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub poster_digest: Option<String>,
     /// Earlier ingests that are still served, newest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub retired: Vec<RetiredGeneration>,
@@ -196,6 +200,9 @@ pub struct ImagesDocument {
     pub name: String,
     pub revision: String,
     pub files: Vec<String>,
+    /// BLAKE3 of each file, hexadecimal; empty in documents from before pictures had one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub digests: Vec<String>,
     pub tile_width: u32,
     pub tile_height: u32,
     pub columns: u32,
@@ -243,6 +250,12 @@ impl AssetDocument {
     /// [`ObjectError::InvalidKey`] when `file` can't be part of one.
     pub fn key(&self, file: &str) -> Result<ObjectKey, ObjectError> {
         self.id.key(&format!("{}/{file}", self.generation))
+    }
+
+    /// Whether the files of a generation are served, now or as an earlier one.
+    pub fn names(&self, generation: &str) -> bool {
+        let mut retired = self.retired.iter();
+        self.generation == generation || retired.any(|retired| retired.generation == generation)
     }
 
     pub fn track(&self, name: &str) -> Option<&TrackDocument> {

@@ -27,7 +27,7 @@ use crate::asset::{AssetDocument, AssetId, TrackDocument};
 /// Largest bundle that is written and read. Three hours in ten tracks are about a megabyte.
 pub(crate) const BUNDLE_BYTES_MAX: u64 = 32 << 20;
 /// Largest index or text file of a track: what `packager` accepts as head and table.
-const INDEX_FILE_BYTES_MAX: u64 = 129 << 20;
+pub(crate) const INDEX_FILE_BYTES_MAX: u64 = 129 << 20;
 const MAGIC: [u8; 8] = *b"SVTITLE\x01";
 const DIGEST_BYTES: usize = 32;
 const LEN_BYTES: usize = 4;

@@ -21,6 +21,8 @@ mod query;
 mod resources;
 mod segment_source;
 mod service;
+pub mod sweep;
+mod text_file;
 mod ts_source;
 
 #[doc(hidden)]

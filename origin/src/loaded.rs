@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
-use packager::fmp4::SingleFile;
+use packager::fmp4::{SingleFile, wvtt_single_file};
 use packager::index::{
-    BlockPlace, HEADER_BYTES, SegmentEntry, SegmentSamples, Sidecar, SidecarHeader, TrackFacts,
-    TrackIndex, segment_samples,
+    BlockPlace, HEADER_BYTES, SegmentEntry, SegmentSamples, Sidecar, SidecarHeader, StoredBlock,
+    TrackFacts, TrackIndex, segment_samples,
 };
 use packager::plan::CutList;
 use packager::presentation::{Accessibility, Presentation, PresentedImages, PresentedTrack};
@@ -39,6 +39,8 @@ pub struct LoadedTrack {
     pub document: TrackDocument,
     pub index: TrackIndex,
     pub content: TrackContent,
+    /// The track of the same file that the blocks of this one count along.
+    guide: Option<Arc<Self>>,
     /// Laid out when first asked for.
     single_file: OnceLock<Option<Arc<SingleFile>>>,
 }
@@ -75,10 +77,11 @@ impl LoadedAsset {
         files: IndexFiles,
     ) -> Result<Self, OriginError> {
         let mut readers = Readers { store, document: &document, files, open: HashMap::new() };
-        let mut tracks = Vec::with_capacity(document.tracks.len());
+        let mut opened = Vec::with_capacity(document.tracks.len());
         for track in &document.tracks {
-            tracks.push(Arc::new(open_track(&mut readers, track).await?));
+            opened.push(open_track(&mut readers, track).await?);
         }
+        let tracks = join_guides(&document, opened)?;
         let accessibility = document.tracks.iter().map(|track| {
             track.accessibility.iter().map(|&name| Accessibility::from(name)).collect()
         });
@@ -127,14 +130,16 @@ impl LoadedAsset {
 
 impl LoadedTrack {
     fn new(document: TrackDocument, index: TrackIndex, content: TrackContent) -> Self {
-        Self { document, index, content, single_file: OnceLock::new() }
+        Self { document, index, content, guide: None, single_file: OnceLock::new() }
     }
 
-    /// The track as one file; `None` for cues and for what a segment index can't describe.
+    /// The track as one file; `None` for what a segment index can't describe.
     pub fn single_file(&self) -> Option<&Arc<SingleFile>> {
         let lay_out = || match &self.content {
             TrackContent::Samples { .. } => SingleFile::new(&self.index).ok().map(Arc::new),
-            TrackContent::Cues(_) => None,
+            TrackContent::Cues(cues) => {
+                wvtt_single_file(&self.index, &cues.cues).ok().map(Arc::new)
+            }
         };
         self.single_file.get_or_init(lay_out).as_ref()
     }
@@ -151,8 +156,33 @@ impl LoadedTrack {
         &self,
         entry: &SegmentEntry,
     ) -> Result<SegmentSamples, OriginError> {
+        let guide_entry = self.guide_entry(entry);
+        let guide = async {
+            match (&self.guide, &guide_entry) {
+                (Some(guide), Some(entry)) => guide.read_block(entry).await,
+                _ => Ok(Vec::new()),
+            }
+        };
+        // Side by side: on a remote store each waits for a round trip.
+        let (bytes, guide_bytes) = tokio::try_join!(self.read_block(entry), guide)?;
+        let guide = guide_entry.as_ref().map(|entry| StoredBlock { entry, bytes: &guide_bytes });
+        Ok(segment_samples(StoredBlock { entry, bytes: &bytes }, guide)?)
+    }
+
+    /// The segment of the guide that stands where `entry` stands among this track's.
+    fn guide_entry(&self, entry: &SegmentEntry) -> Option<SegmentEntry> {
+        let guide = self.guide.as_ref()?;
+        let segments = &self.index.segments;
+        let position = segments.partition_point(|other| other.first_sample < entry.first_sample);
+        // Segments without samples begin at the same sample, and come before the one that has it.
+        let empty = segments.get(position..)?.iter().take_while(|other| other.sample_count == 0);
+        let position = position + empty.count();
+        Some(guide.index.segments.get(position).copied().unwrap_or_default())
+    }
+
+    async fn read_block(&self, entry: &SegmentEntry) -> Result<Vec<u8>, OriginError> {
         let TrackContent::Samples { media, sidecar, block_place } = &self.content else {
-            return Ok(SegmentSamples::default());
+            return Ok(Vec::new());
         };
         let reader = match block_place {
             BlockPlace::Sidecar => sidecar,
@@ -167,7 +197,7 @@ impl LoadedTrack {
         let end = start.saturating_add(u64::from(entry.block_len_bytes));
         let mut block = Vec::new();
         reader.read_into(start..end, &mut block).await?;
-        Ok(segment_samples(entry, &block)?)
+        Ok(block)
     }
 
     fn resident_bytes(&self) -> usize {
@@ -183,6 +213,39 @@ impl LoadedTrack {
             + cues
             + 1_024
     }
+}
+
+/// An opened track, and the `track_ID` of its guide.
+type OpenedTrack = (LoadedTrack, Option<u32>);
+
+/// Gives each track its guide, which is one of the same media object that has none itself.
+fn join_guides(
+    document: &AssetDocument,
+    opened: Vec<OpenedTrack>,
+) -> Result<Vec<Arc<LoadedTrack>>, OriginError> {
+    let mut tracks: Vec<Option<Arc<LoadedTrack>>> = opened.iter().map(|_| None).collect();
+    let mut guided = Vec::new();
+    for (position, (track, guide)) in opened.into_iter().enumerate() {
+        match guide {
+            None => tracks[position] = Some(Arc::new(track)),
+            Some(guide) => guided.push((position, track, guide)),
+        }
+    }
+    let guides: Vec<Arc<LoadedTrack>> = tracks.iter().flatten().cloned().collect();
+    for (position, mut track, id) in guided {
+        let is_guide = |other: &&Arc<LoadedTrack>| {
+            other.index.info.source_track_id == id
+                && other.document.media_file == track.document.media_file
+        };
+        let Some(guide) = guides.iter().find(is_guide) else {
+            let file = &track.document.index_file;
+            let reason = format!("{file}: track {id}, which its blocks count along, is not there");
+            return Err(OriginError::CorruptAsset { asset: document.id.clone(), reason });
+        };
+        track.guide = Some(guide.clone());
+        tracks[position] = Some(Arc::new(track));
+    }
+    Ok(tracks.into_iter().flatten().collect())
 }
 
 /// Opens each file of a title once, however many tracks lie in it.
@@ -220,13 +283,19 @@ fn recorded_version<'a>(document: &'a AssetDocument, file: &str) -> Option<&'a S
 async fn open_track(
     readers: &mut Readers<'_>,
     track: &TrackDocument,
-) -> Result<LoadedTrack, OriginError> {
+) -> Result<OpenedTrack, OriginError> {
     let corrupt = |error: PackageError| OriginError::CorruptAsset {
         asset: readers.document.id.clone(),
-        reason: format!("{}: {error}", track.index_file),
+        reason: match error {
+            PackageError::StaleIndex { .. } => {
+                let cure = "make it anew with `streamverse assets reindex";
+                format!("{}: {error}; {cure} {}`", track.index_file, readers.document.id)
+            }
+            _ => format!("{}: {error}", track.index_file),
+        },
     };
     if track.index_file.is_empty() {
-        return open_cues(readers, track).await;
+        return Ok((open_cues(readers, track).await?, None));
     }
     let document = readers.document;
     let sidecar = match readers.files.get(&track.index_file) {
@@ -246,7 +315,7 @@ async fn open_track(
             ),
         });
     }
-    let mut index = sidecar.index;
+    let (mut index, guide) = (sidecar.index, sidecar.guide);
     index.info.language.clone_from(&track.language);
     let block_place = sidecar.block_place;
     let sidecar = match block_place {
@@ -254,7 +323,7 @@ async fn open_track(
         BlockPlace::Media => media.clone(),
     };
     let content = TrackContent::Samples { media, sidecar, block_place };
-    Ok(LoadedTrack::new(track.clone(), index, content))
+    Ok((LoadedTrack::new(track.clone(), index, content), guide))
 }
 
 /// Header, head and table of a sidecar, in one read for short titles and two for long ones.

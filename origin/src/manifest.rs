@@ -1,12 +1,13 @@
 //! Manifests, written for each request from the resident tables.
 
+use packager::MediaTime;
 use packager::dash::{Addressing as MpdAddressing, MpdOptions, SingleFileHead, write_mpd};
 use packager::hls::{
-    MultivariantOptions, write_iframe_playlist, write_image_playlist, write_media_playlist,
-    write_multivariant, write_single_file_playlist,
+    MultivariantOptions, insert_start_date, wants_start_dates, write_iframe_playlist,
+    write_image_playlist, write_media_playlist, write_multivariant, write_single_file_playlist,
 };
 use packager::presentation::{Presentation, PresentedTrack};
-use packager::uri::PlaylistName;
+use packager::uri::{Packaging, PlaylistName};
 
 use crate::OriginError;
 use crate::loaded::LoadedAsset;
@@ -85,18 +86,34 @@ pub(crate) fn playlist(
             reason: format!("preset `{}` has no track `{name}`", preset.name),
         })
     };
+    let is_dated = wants_start_dates(&presentation, preset.format);
+    let dated = |mut playlist: String, start: MediaTime| {
+        if is_dated {
+            insert_start_date(&mut playlist, start);
+        }
+        playlist
+    };
     match name {
         PlaylistName::Track { track, muxed_with } => {
             let track = found(track)?;
             let muxed_with = muxed_with.map(found).transpose()?;
+            // Cues go as WebVTT, segment by segment, however the media is addressed.
             if preset.addressing == Addressing::SingleFile
+                && preset.format.packaging(track) == Packaging::Fmp4
                 && let Some(layout) = asset.track(track.name).and_then(|t| t.single_file())
             {
-                return Ok(write_single_file_playlist(track, layout.as_ref()));
+                let playlist = write_single_file_playlist(track, layout.as_ref());
+                return Ok(dated(playlist, track.start_time()));
             }
-            Ok(write_media_playlist(track, muxed_with, preset.format))
+            let playlist = write_media_playlist(track, muxed_with, preset.format);
+            Ok(dated(playlist, track.start_time()))
         }
-        PlaylistName::IFrames { track } => Ok(write_iframe_playlist(found(track)?, preset.format)),
+        PlaylistName::IFrames { track } => {
+            let track = found(track)?;
+            let first = track.iframes().1.first().map_or(0, |frame| frame.time);
+            let playlist = write_iframe_playlist(track, preset.format);
+            Ok(dated(playlist, track.index.timescale().ticks(first)))
+        }
         PlaylistName::Images { images } => {
             let images = presentation.images.iter().find(|set| set.name == images);
             let images = images.ok_or_else(|| OriginError::NotFound {

@@ -19,7 +19,7 @@ use serde::Serialize;
 
 use crate::OriginError;
 use crate::asset::AssetId;
-use crate::body::ChunkStream;
+use crate::body::next_chunk;
 use crate::library::Library;
 use crate::loaded::LoadedAsset;
 use crate::preset::{Addressing, Preset};
@@ -96,7 +96,9 @@ fn list_preset(asset: &LoadedAsset, preset: &Preset, names: &mut BTreeSet<String
             let playlist = PlaylistName::IFrames { track: track.name };
             names.insert(ResourceName::Playlist { preset: &preset.name, playlist }.to_string());
         }
-        list_track(track, muxed_with, preset, names);
+        let has_file = asset.track(track.name).is_some_and(|loaded| loaded.single_file().is_some());
+        let is_single = preset.addressing == Addressing::SingleFile && has_file;
+        list_track(track, muxed_with, preset, is_single, names);
     }
     for images in &presentation.images {
         let playlist = PlaylistName::Images { images: images.name };
@@ -109,6 +111,7 @@ fn list_track(
     track: &PresentedTrack<'_>,
     muxed_with: Option<&PresentedTrack<'_>>,
     preset: &Preset,
+    is_single: bool,
     names: &mut BTreeSet<String>,
 ) {
     let hls_packaging = preset.format.packaging(track);
@@ -130,8 +133,7 @@ fn list_track(
             names.insert(ResourceName::Media { dir, file }.to_string());
         };
         let is_fmp4 = packaging == Packaging::Fmp4;
-        let is_single = preset.addressing == Addressing::SingleFile && is_fmp4 && !is_cues;
-        if is_single {
+        if is_single && is_fmp4 {
             add(MediaFile::SingleFile);
         } else {
             if is_fmp4 {
@@ -193,7 +195,7 @@ async fn write_file(
     let mut file = File::create(&unfinished).map_err(io)?;
     let mut stream = source.stream(0..len);
     let mut written = 0;
-    while let Some(chunk) = next(&mut stream).await {
+    while let Some(chunk) = next_chunk(&mut stream).await {
         let mut chunk = chunk?;
         while chunk.has_remaining() {
             let mut slices = [IoSlice::new(&[]); SLICES_MAX];
@@ -217,8 +219,4 @@ fn unfinished_name(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".unfinished");
     name.into()
-}
-
-async fn next(stream: &mut ChunkStream) -> Option<Result<crate::Chunk, OriginError>> {
-    std::future::poll_fn(|context| stream.as_mut().poll_next(context)).await
 }

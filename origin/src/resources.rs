@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use packager::fmp4::{init_segment, wvtt_segment};
+use packager::fmp4::init_segment;
 use packager::image::write_thumbnails;
 use packager::text::{CueTrack, MPEGTS_ORIGIN_FMP4, MPEGTS_ORIGIN_TS, write_segment, write_whole};
 use packager::uri::{MediaFile, Packaging, ResourceName, SegmentDir};
@@ -18,6 +18,7 @@ use crate::manifest::{self, DASH_TYPE, HLS_TYPE};
 use crate::preset::{PROTECTED_PRESETS, Preset, ts_refusal};
 use crate::query::ManifestQuery;
 use crate::segment_source::{FileSource, Fmp4IFrame, Fmp4Segment, SingleFileSource};
+use crate::text_file::{TextFileSource, cue_segment};
 use crate::ts_source::{TsSegment, ts_iframe};
 
 const MP4_VIDEO: &str = "video/mp4";
@@ -290,12 +291,16 @@ async fn ts_source(
 }
 
 fn text_source(
-    track: &LoadedTrack,
+    track: &Arc<LoadedTrack>,
     cues: &CueTrack,
     packaging: Packaging,
     file: MediaFile<'_>,
 ) -> Result<(&'static str, Box<dyn Source>), OriginError> {
     let (content_type, bytes): (_, Bytes) = match (packaging, file) {
+        (Packaging::Fmp4, MediaFile::SingleFile) => {
+            let layout = track.single_file().ok_or_else(|| missing("file"))?.clone();
+            return Ok((MP4_TEXT, Box::new(TextFileSource { track: track.clone(), layout })));
+        }
         (Packaging::WebVtt, MediaFile::WholeText) => (VTT_TYPE, write_whole(cues).into()),
         (Packaging::Fmp4, MediaFile::Init) => (MP4_TEXT, init(track)),
         (packaging, MediaFile::Segment(number)) => {
@@ -310,11 +315,7 @@ fn text_source(
                 Packaging::WebVttTs => {
                     (VTT_TYPE, write_segment(cues, start, end, MPEGTS_ORIGIN_TS).into())
                 }
-                Packaging::Fmp4 => {
-                    let sequence = u32::try_from(number).unwrap_or(u32::MAX);
-                    let segment = wvtt_segment(sequence, start.ticks, end.ticks, &cues.cues)?;
-                    (MP4_TEXT, segment.into())
-                }
+                Packaging::Fmp4 => (MP4_TEXT, cue_segment(track, cues, index)?),
                 _ => return Err(missing("file")),
             }
         }

@@ -24,8 +24,10 @@ use crate::loaded::{LoadedTrack, TrackContent};
 
 /// Media handed to the socket at a time where it is mapped, and waiting costs no memory.
 const MAPPED_CHUNK_BYTES: u64 = 1 << 20;
-/// Media handed to the socket at a time where it is in memory.
-const COPIED_CHUNK_BYTES: u64 = 256 << 10;
+/// Media handed to the socket at a time where it lies in blocks that all viewers share.
+const SHARED_CHUNK_BYTES: u64 = 256 << 10;
+/// Media handed to the socket at a time where it is copied for one viewer, who may stop reading.
+const COPIED_CHUNK_BYTES: u64 = 64 << 10;
 /// Byte strings in one chunk: the socket takes 64 in one write, one of them the header.
 const CHUNK_PARTS_MAX: usize = 63;
 /// Runs shorter than this, on average, are copied together: the kernel's work for a range costs
@@ -186,7 +188,7 @@ impl Source for FileSource {
         Box::pin(async_stream::try_stream! {
             let mut at = range.start;
             while at < range.end {
-                let end = range.end.min(at + COPIED_CHUNK_BYTES);
+                let end = range.end.min(at + SHARED_CHUNK_BYTES);
                 let mut chunk = Chunk::default();
                 chunk.extend(self.reader.slice(at..end).await?);
                 yield chunk;
@@ -271,7 +273,7 @@ impl Pieces {
         chunk: &mut Chunk,
     ) -> Result<(), OriginError> {
         let mut wanted = Vec::new();
-        let mut budget = if media.is_mapped() { MAPPED_CHUNK_BYTES } else { COPIED_CHUNK_BYTES };
+        let mut budget = if media.is_mapped() { MAPPED_CHUNK_BYTES } else { SHARED_CHUNK_BYTES };
         while budget > 0 && chunk.part_count() + wanted.len() < CHUNK_PARTS_MAX {
             let Some(run) = self.take_run(budget) else {
                 break;

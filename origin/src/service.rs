@@ -29,14 +29,14 @@ const TIMING_ALLOW_ORIGIN: HeaderName = HeaderName::from_static("timing-allow-or
 /// Answers media requests from a library.
 #[derive(Clone)]
 pub struct OriginService {
-    library: Library,
+    library: Arc<Library>,
     now_ms: fn() -> u64,
 }
 
 impl OriginService {
     /// `now_ms` tells milliseconds since 1970.
     pub fn new(library: Library, now_ms: fn() -> u64) -> Self {
-        Self { library, now_ms }
+        Self { library: Arc::new(library), now_ms }
     }
 
     /// Answers one request; never fails, because every error has an answer.

@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use http::{Method, StatusCode};
-use origin::ingest::{IngestOptions, Layout, ingest, target_duration};
-use origin::maintenance::verify;
+use origin::ingest::{IngestOptions, Layout, ingest, reindex, target_duration};
+use origin::maintenance::{show, verify};
 use origin::package::package;
 use origin::preset::PRESETS;
 
@@ -267,4 +267,20 @@ async fn verifying_reads_the_packed_objects() {
     let report = verify(&rig.node(), &id()).await.unwrap();
     assert_eq!(report.faults.len(), 1, "{:?}", report.faults);
     assert!(report.faults[0].contains("v2.samples"), "{:?}", report.faults);
+}
+
+/// Blocks lie between the samples of a packed title, and are counted with its indexes. Its sources
+/// are not kept, so that its indexes can't be made anew from them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_packed_title_is_shown_and_not_reindexed() {
+    let rig = Rig::start().await;
+    ingested(&rig.node(), &[media().fragmented.clone()]).await.unwrap();
+    let shown = show(&rig.node(), &id()).await.unwrap();
+    let index = shown.index;
+    assert!(index.samples_video > 0 && index.samples_audio > 0, "{index:?}");
+    // More than a bit for each sample, and less than the offsets and sizes of a sample table.
+    assert!(index.bytes_video * 8 > index.samples_video, "{index:?}");
+    assert!(index.bytes_video < index.samples_video * 12 + 2_000, "{index:?}");
+    let error = reindex(&rig.node(), &id()).await.unwrap_err();
+    assert!(error.to_string().contains("--replace"), "{error}");
 }

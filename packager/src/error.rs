@@ -53,4 +53,7 @@ pub enum PackageError {
 
     #[error("the index is unreadable at byte {offset}: {reason}")]
     CorruptIndex { offset: u64, reason: &'static str },
+
+    #[error("the index has format {found}, this version reads format {wanted}")]
+    StaleIndex { found: u8, wanted: u8 },
 }

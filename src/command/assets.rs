@@ -1,4 +1,4 @@
-//! `streamverse assets list | remove | verify`.
+//! `streamverse assets list | show | reindex | remove | verify`.
 
 use std::process::ExitCode;
 
@@ -17,6 +17,24 @@ pub fn run(arguments: Assets) -> anyhow::Result<ExitCode> {
                 output::json(&titles);
             } else {
                 print_titles(&titles);
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        Assets::Show { id, config, json } => {
+            let title = work(&config, Work::Show { id })?;
+            if json {
+                output::json(&title);
+            } else {
+                print_title(&title);
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        Assets::Reindex { id, config, json } => {
+            let reports = work(&config, Work::Reindex { id })?;
+            if json {
+                output::json(&reports);
+            } else {
+                print_reindexed(&reports);
             }
             Ok(ExitCode::SUCCESS)
         }
@@ -64,6 +82,41 @@ fn print_titles(list: &Value) {
     }
 }
 
+fn print_title(title: &Value) {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    output::line(&format!(
+        "{}  {}, {:.1} s, {} segments",
+        text(&title["id"]),
+        text(&title["title"]),
+        title["duration_seconds"].as_f64().unwrap_or(0.0),
+        title["segment_count"],
+    ));
+    for track in titles(&title["tracks"]) {
+        output::line(&format!(
+            "  {:4} {:6} {:24} {:>8} kbit/s {:>9} samples, index {} bytes",
+            text(&track["name"]),
+            text(&track["kind"]),
+            text(&track["codecs"]),
+            track["average_bitrate"].as_u64().unwrap_or(0) / 1_000,
+            track["sample_count"],
+            track["index_bytes"],
+        ));
+    }
+    output::line(&format!("  {} bytes in memory while warm", title["index"]["bytes_resident"]));
+}
+
+fn print_reindexed(reports: &Value) {
+    for report in titles(reports) {
+        let tracks = titles(&report["tracks"]).filter_map(Value::as_str).collect::<Vec<_>>();
+        let (before, after) = (&report["index_bytes_before"], &report["index_bytes"]);
+        let id = report["id"].as_str().unwrap_or_default();
+        output::line(&match tracks.is_empty() {
+            true => format!("{id:32} as it was, {after} bytes"),
+            false => format!("{id:32} {}: {before} bytes, now {after}", tracks.join(", ")),
+        });
+    }
+}
+
 fn print_verified(reports: &Value) {
     for report in titles(reports) {
         let faults = report["faults"].as_array().map_or(&[][..], Vec::as_slice);
@@ -72,10 +125,24 @@ fn print_verified(reports: &Value) {
             report["id"].as_str().unwrap_or_default(),
             report["files"],
             report["bytes"].as_u64().unwrap_or(0) / 1_000_000,
-            if faults.is_empty() { "all well" } else { "DAMAGED" },
+            match (faults.is_empty(), report["files"] == 0) {
+                (false, _) => "DAMAGED",
+                (true, false) => "all well",
+                (true, true) => "no title",
+            },
         ));
         for fault in faults {
             output::line(&format!("  {}", fault.as_str().unwrap_or_default()));
+        }
+        for generation in titles(&report["removed"]).filter_map(Value::as_str) {
+            output::line(&format!("  removed {generation}, which belonged to nothing any more"));
+        }
+        let unchecked = report["unchecked"].as_array().map_or(&[][..], Vec::as_slice);
+        for file in unchecked.iter().filter_map(Value::as_str) {
+            output::line(&format!(
+                "  {file}: not checked, since it was ingested before pictures had checksums; \
+                 ingest --replace adds them"
+            ));
         }
     }
 }

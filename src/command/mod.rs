@@ -19,7 +19,7 @@ use origin::preset::{Addressing, Preset};
 use packager::hls::SegmentFormat;
 use platform::DataDir;
 use platform::DataDirError;
-use platform::config::{Config, Loaded, Packaging, Protection, Sources};
+use platform::config::{Config, Loaded, Packaging, Sources};
 use platform::objects::ObjectStore;
 use platform::url_token::Revocations;
 use serde_json::Value;
@@ -45,30 +45,22 @@ pub fn load_config(
 pub fn open_library(config: &Config, data: &DataDir) -> anyhow::Result<Library> {
     let store = ObjectStore::from_config(config, &data.objects())?;
     let library = Library::new(store, config.cache.index_bytes.get());
-    library.set_presets(configured_presets(config)?);
+    library.set_presets(configured_presets(config));
     Ok(library.with_temporary(&data.temporary()))
 }
 
-/// The presets that configuration adds.
-///
-/// # Errors
-/// Protected ones, which come with content protection.
-pub fn configured_presets(config: &Config) -> anyhow::Result<Vec<Preset>> {
-    let preset = |configured: &platform::config::Preset| {
-        if configured.protection != Protection::None {
-            bail!("preset `{}`: protection is not built yet; set it to \"none\"", configured.name);
-        }
-        Ok(Preset {
-            name: configured.name.clone().into(),
-            format: match configured.packaging {
-                Packaging::Cmaf => SegmentFormat::Fmp4,
-                Packaging::Ts => SegmentFormat::MpegTs,
-            },
-            addressing: match configured.addressing {
-                platform::config::Addressing::Segments => Addressing::Segments,
-                platform::config::Addressing::SingleFile => Addressing::SingleFile,
-            },
-        })
+/// The presets that configuration adds. Loading it has refused what can't be served.
+pub fn configured_presets(config: &Config) -> Vec<Preset> {
+    let preset = |configured: &platform::config::Preset| Preset {
+        name: configured.name.clone().into(),
+        format: match configured.packaging {
+            Packaging::Cmaf => SegmentFormat::Fmp4,
+            Packaging::Ts => SegmentFormat::MpegTs,
+        },
+        addressing: match configured.addressing {
+            platform::config::Addressing::Segments => Addressing::Segments,
+            platform::config::Addressing::SingleFile => Addressing::SingleFile,
+        },
     };
     config.preset.iter().map(preset).collect()
 }

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use origin::Library;
+use origin::sweep::sweep;
 use platform::DataDir;
-use platform::config::{Config, Listen, Loaded};
+use platform::config::{Config, IpPrefix, Listen, Loaded};
 use platform::http::{HttpLimits, Listener, Server, serve};
 use platform::telemetry::{HttpMetrics, LogHandle, Observe, ProcessMetrics, init_log};
 use prometheus_client::registry::Registry;
@@ -19,6 +20,7 @@ use super::{configured_presets, load_config, open_library};
 use crate::access::Access;
 use crate::admin::AdminService;
 use crate::cli::{ConfigArgs, Role, Serve};
+use crate::clock;
 use crate::media::{MediaService, Readiness, route_of};
 use crate::ops::OpsService;
 use crate::output;
@@ -48,10 +50,20 @@ async fn serve_until_told(
     let library = open_library(&loaded.config, data)?;
     let readiness = Readiness::default();
     let (limits_sender, limits) = watch::channel(HttpLimits::from(&loaded.config.limits));
-    let presets = library.clone();
     let access = Access::new(&loaded.config, data, arguments.open)?;
-    let wiring = Wiring { library, access: access.clone(), readiness: readiness.clone(), limits };
+    let (proxies_sender, trusted_proxies) =
+        watch::channel(loaded.config.net.trusted_proxies.clone());
+    let adopting = Adopting {
+        log,
+        data,
+        access: access.clone(),
+        limits: limits_sender,
+        trusted_proxies: proxies_sender,
+        library: library.clone(),
+    };
+    let wiring = Wiring { library, access, readiness: readiness.clone(), limits, trusted_proxies };
     let listeners = wiring.listen(&loaded, data)?;
+    let sweeping = tokio::spawn(sweep_now_and_then(adopting.library.clone()));
     readiness.set(true);
     output::line(&format!("ready {}", Value::Object(listeners.addresses())));
     if arguments.open {
@@ -62,10 +74,7 @@ async fn serve_until_told(
     loop {
         match signals.next().await {
             Told::Reload => {
-                current = reload(&arguments.config, current, log, &limits_sender, &presets);
-                if let Err(error) = access.reload(&current, data) {
-                    tracing::error!(%error, "the signing keys were not changed");
-                }
+                current = adopting.reload(&arguments.config, current);
             }
             Told::Stop(name) => {
                 tracing::info!(signal = name, "stopping");
@@ -74,6 +83,8 @@ async fn serve_until_told(
         }
     }
     readiness.set(false);
+    // A sweep can end anywhere: the next one goes on.
+    sweeping.abort();
     let drain = Duration::from_secs_f64(current.limits.drain_seconds);
     let dropped = listeners.shutdown(drain).await;
     if dropped > 0 {
@@ -82,12 +93,23 @@ async fn serve_until_told(
     Ok(ExitCode::SUCCESS)
 }
 
+/// Removes what crashed ingests left: at once, and again while others may crash.
+async fn sweep_now_and_then(library: Library) {
+    loop {
+        if let Err(error) = sweep(&library, None, clock::now_ms()).await {
+            tracing::warn!(%error, "could not look for what crashed ingests left");
+        }
+        tokio::time::sleep(SWEEP_EVERY).await;
+    }
+}
+
 /// What the listeners are made of.
 struct Wiring {
     library: Library,
     access: Access,
     readiness: Readiness,
     limits: watch::Receiver<HttpLimits>,
+    trusted_proxies: watch::Receiver<Vec<IpPrefix>>,
 }
 
 /// What listens, by the name that the ready line gives it.
@@ -114,7 +136,8 @@ impl Wiring {
                 self.readiness.clone(),
                 self.access.clone(),
             );
-            let service = Observe::new(service, metrics.clone(), route_of);
+            let service = Observe::new(service, metrics.clone(), route_of)
+                .behind(self.trusted_proxies.clone());
             servers.push(("media_http", serve(listener, "media", self.limits.clone(), service)));
         }
         if let Some(listener) = bind("ops.http", config.ops.http)? {
@@ -135,6 +158,8 @@ impl Wiring {
     }
 }
 
+/// As long as it takes until a claim on S3 counts as left behind.
+const SWEEP_EVERY: Duration = Duration::from_secs(60 * 60);
 /// How long a piece of work may go on without a word.
 const WORK_STALL_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -171,35 +196,42 @@ impl Listeners {
     }
 }
 
-/// Adopts what of a new configuration can change while running. A bad one changes nothing.
-fn reload(
-    arguments: &ConfigArgs,
-    current: Config,
-    log: &LogHandle,
-    limits: &watch::Sender<HttpLimits>,
-    library: &Library,
-) -> Config {
-    let new = match load_config(arguments, Vec::new()) {
-        Ok(loaded) => loaded.config,
-        Err(error) => {
-            tracing::error!(%error, "the configuration was not reloaded");
-            return current;
+/// What of a new configuration can change while running.
+struct Adopting<'a> {
+    log: &'a LogHandle,
+    data: &'a DataDir,
+    access: Access,
+    limits: watch::Sender<HttpLimits>,
+    trusted_proxies: watch::Sender<Vec<IpPrefix>>,
+    library: Library,
+}
+
+impl Adopting<'_> {
+    /// Reads the configuration again; gives what counts from now on. A bad one changes nothing.
+    fn reload(&self, arguments: &ConfigArgs, current: Config) -> Config {
+        let new = match load_config(arguments, Vec::new()) {
+            Ok(loaded) => loaded.config,
+            Err(error) => {
+                tracing::error!(%error, "the configuration was not reloaded");
+                return current;
+            }
+        };
+        let changes = current.changes(&new);
+        if let Err(error) = self.log.set_level(&new.log.level) {
+            tracing::error!(%error, "the log level was not changed");
         }
-    };
-    let changes = current.changes(&new);
-    if let Err(error) = log.set_level(&new.log.level) {
-        tracing::error!(%error, "the log level was not changed");
+        self.limits.send_replace(HttpLimits::from(&new.limits));
+        self.trusted_proxies.send_replace(new.net.trusted_proxies.clone());
+        self.library.set_presets(configured_presets(&new));
+        if let Err(error) = self.access.reload(&new, self.data) {
+            tracing::error!(%error, "the signing keys were not changed");
+        }
+        tracing::info!(changed = ?changes.at_run_time, "configuration reloaded");
+        if !changes.at_restart.is_empty() {
+            tracing::warn!(keys = ?changes.at_restart, "these keys change at the next start");
+        }
+        new
     }
-    limits.send_replace(HttpLimits::from(&new.limits));
-    match configured_presets(&new) {
-        Ok(presets) => library.set_presets(presets),
-        Err(error) => tracing::error!(%error, "the presets were not changed"),
-    }
-    tracing::info!(changed = ?changes.at_run_time, "configuration reloaded");
-    if !changes.at_restart.is_empty() {
-        tracing::warn!(keys = ?changes.at_restart, "these keys change at the next start");
-    }
-    new
 }
 
 enum Told {

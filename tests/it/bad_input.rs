@@ -58,6 +58,23 @@ fn check(data: &Path, file: &Path, cause: &str) {
 }
 
 #[test]
+fn encrypted_files_are_named() {
+    let (folder, data) = with_title("bad-encrypted");
+    let file = folder.join("locked.mp4");
+    let key = "00112233445566778899aabbccddeeff";
+    let source = media::title("h264-mp3").paths().remove(0);
+    let input = ["-v", "error", "-nostdin", "-i", tools::text(&source), "-t", "2", "-map", "0:v"];
+    let scheme = ["-c", "copy", "-encryption_scheme", "cenc-aes-ctr", "-encryption_key", key];
+    let output = ["-encryption_kid", key, tools::text(&file)];
+    tools::run("ffmpeg", &[&input[..], &scheme, &output].concat());
+    check(
+        &data,
+        &file,
+        "track 1: the samples are encrypted (scheme `cenc`): give the clear source",
+    );
+}
+
+#[test]
 fn foreign_files_are_refused() {
     let (folder, data) = with_title("foreign");
     let mut random = Vec::new();

@@ -65,6 +65,15 @@ pub(crate) fn init(bytes: &[u8]) -> Init {
     Init { timescale: moov.trak[0].mdia.mdhd.timescale }
 }
 
+/// Kind of the one track: `vide`, `soun`.
+#[track_caller]
+pub(crate) fn handler(bytes: &[u8]) -> [u8; 4] {
+    let found = boxes(bytes);
+    let moov = found.iter().find(|found| &found.kind == b"moov").expect("a moov");
+    let moov = Moov::decode(&mut &*moov.whole).expect("the moov is read");
+    moov.trak[0].mdia.hdlr.handler.into()
+}
+
 /// One sample of a fragment, times in ticks.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Sample {

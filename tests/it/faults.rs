@@ -16,7 +16,7 @@ use crate::tools;
 
 /// The first file below the titles's folder whose name has `part`.
 #[track_caller]
-fn file_of(data: &Path, id: &str, part: &str) -> PathBuf {
+pub(crate) fn file_of(data: &Path, id: &str, part: &str) -> PathBuf {
     let folder = data.join("objects/assets").join(id);
     let mut folders = vec![folder];
     while let Some(folder) = folders.pop() {
@@ -33,7 +33,7 @@ fn file_of(data: &Path, id: &str, part: &str) -> PathBuf {
 }
 
 /// Lets a file be changed by its owner: stored copies are sealed.
-fn unseal(path: &Path) {
+pub(crate) fn unseal(path: &Path) {
     use std::os::unix::fs::PermissionsExt;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).expect("it is ours");
 }
@@ -295,7 +295,7 @@ fn a_power_cut_during_ingest_leaves_no_title() {
     assert_eq!(walk_bytes(&data.join("objects/assets")), 0);
 }
 
-fn walk_bytes(folder: &Path) -> u64 {
+pub(crate) fn walk_bytes(folder: &Path) -> u64 {
     let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
     entries
         .map(|entry| {

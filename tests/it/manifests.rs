@@ -28,6 +28,8 @@ pub(crate) struct Rendition {
     pub(crate) pieces: Vec<Piece>,
     /// `EXT-X-TARGETDURATION`; 0 in DASH.
     pub(crate) target_seconds: u64,
+    /// `EXT-X-PROGRAM-DATE-TIME` of the first segment, in milliseconds from 1970.
+    pub(crate) start_date_ms: Option<i64>,
 }
 
 impl Rendition {
@@ -151,9 +153,17 @@ impl<'a> Fetcher<'a> {
             Some(url) if url.ends_with(".vtt") => Form::WebVtt,
             _ => Form::Fmp4,
         };
-        let target_seconds = playlist.target_duration;
-        let name = url.to_owned();
-        Rendition { name, form, is_iframes, codecs: String::new(), init, pieces, target_seconds }
+        let first_date = playlist.segments.first().and_then(|first| first.program_date_time);
+        Rendition {
+            name: url.to_owned(),
+            form,
+            is_iframes,
+            codecs: String::new(),
+            init,
+            pieces,
+            target_seconds: playlist.target_duration,
+            start_date_ms: first_date.map(|date| date.timestamp_millis()),
+        }
     }
 
     /// All representations of `/vod/{id}/{preset}/manifest.mpd`.
@@ -184,6 +194,7 @@ impl<'a> Fetcher<'a> {
                         init,
                         pieces,
                         target_seconds: 0,
+                        start_date_ms: None,
                     });
                 }
             }

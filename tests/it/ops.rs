@@ -83,3 +83,50 @@ fn configuration_mistakes_are_named() {
     let printed = streamverse_ok(&["config", "print", "--config", file]);
     assert!(printed.contains("debug"), "{printed}");
 }
+
+/// `config check` and `serve` judge alike.
+#[test]
+fn a_protected_preset_is_refused_before_anything_starts() {
+    let folder = tools::folder("protected-preset");
+    let (file, data) = (folder.join("c.toml"), folder.join("data"));
+    let preset = "[[preset]]\nname = \"mine\"\npackaging = \"cmaf\"\nprotection = ";
+    tools::write(&file, format!("{preset}\"cenc\"\n").as_bytes());
+    let (file, data) = (tools::text(&file), tools::text(&data));
+    let checked = streamverse_fails(&["config", "check", "--config", file]);
+    let served = streamverse_fails(&["serve", "--open", "--config", file, "--data", data]);
+    for message in [checked, served] {
+        assert!(message.contains("preset[0].protection"), "{message}");
+        assert!(message.contains("not built yet"), "{message}");
+    }
+    tools::write(file.as_ref(), format!("{preset}\"none\"\n").as_bytes());
+    streamverse_ok(&["config", "check", "--config", file]);
+}
+
+/// The address of a client stands in the log, and a forwarded one only where a proxy is trusted.
+#[test]
+fn the_log_says_who_asked() {
+    let folder = tools::folder("client-address");
+    let (file, data) = (folder.join("c.toml"), folder.join("data"));
+    let trusting = |networks: &str| {
+        let text = format!("[log]\nformat = \"json\"\n[net]\ntrusted_proxies = {networks}\n");
+        tools::write(&file, text.as_bytes());
+    };
+    trusting("[]");
+    let server = Server::start_with(&data, &["--config", tools::text(&file)], &[]);
+    let client_of = |name: &str, forwarded: &str| {
+        let headers = [("X-Request-Id", name), ("X-Forwarded-For", forwarded)];
+        server.client().get_with("/time", &headers);
+        server.wait_for_log(name);
+        let log = server.log();
+        let line = log.lines().find(|line| line.contains(name)).expect("it was waited for");
+        let line: serde_json::Value = serde_json::from_str(line).expect("JSON lines");
+        line.pointer("/client").or_else(|| line.pointer("/fields/client")).cloned()
+    };
+    let (proxy, viewer) = (Some("127.0.0.1".into()), Some("198.51.100.7".into()));
+    assert_eq!(client_of("believing-none", "198.51.100.7"), proxy);
+    trusting("[\"127.0.0.0/8\"]");
+    server.signal("HUP");
+    server.wait_for_log("configuration reloaded");
+    assert_eq!(client_of("believing-proxy", "6.6.6.6, 198.51.100.7"), viewer);
+    assert_eq!(client_of("unreadable", "nonsense"), proxy);
+}

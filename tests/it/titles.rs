@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use crate::boxes;
 use crate::judge::{self, Judged};
 use crate::manifests::{Fetcher, Form, Rendition};
 use crate::media::{self, Title};
@@ -24,6 +25,11 @@ fn check(id: &str) {
     let duration = report["duration_seconds"].as_f64().expect("a duration");
     // Sound may outlast the picture by its last frame.
     assert!((duration - title.duration_seconds).abs() < 0.05, "{duration}");
+    let reported = report["tracks"].as_array().expect("tracks");
+    for text in reported.iter().filter(|track| track["kind"] == "text") {
+        // A cue a second.
+        assert_eq!(text["sample_count"], title.duration_seconds as u64, "{text}");
+    }
 
     let server = Server::start(&data);
     let mut client = server.client();
@@ -31,10 +37,15 @@ fn check(id: &str) {
     let sources = judge::source_streams(&files);
     let cmaf = fetcher.hls(id, "cmaf");
     let judged = check_cmaf(&title, &cmaf, &sources, &folder);
-    check_same_media(&cmaf, &fetcher.dash(id, "cmaf"));
+    let dash = fetcher.dash(id, "cmaf");
+    check_same_media(&cmaf, &dash);
     let single = fetcher.hls(id, "cmaf-single");
     check_same_media(&cmaf, &single);
-    check_same_media(&cmaf, &fetcher.dash(id, "cmaf-single"));
+    check_start_dates(&cmaf);
+    check_start_dates(&single);
+    let single_dash = fetcher.dash(id, "cmaf-single");
+    check_same_media(&cmaf, &single_dash);
+    check_same_text(&title, &dash, &single_dash);
     check_single_decodes(&single, &judged, &sources, &folder);
     check_ts(&title, &mut fetcher, &judged, &sources, &folder);
     assert!(server.log().lines().all(|line| !line.contains(" ERROR ")), "{}", server.log());
@@ -132,6 +143,53 @@ pub(crate) fn check_same_media(expected: &[Rendition], found: &[Rendition]) {
         list.iter().filter(is_counted).count()
     };
     assert_eq!(count(found), count(expected));
+}
+
+/// Where renditions start apart, each playlist says when its first segment starts, on one clock;
+/// elsewhere none does.
+#[track_caller]
+fn check_start_dates(renditions: &[Rendition]) {
+    let start_ms = |rendition: &Rendition| {
+        let timescale = f64::from(boxes::init(&rendition.init).timescale);
+        let samples = boxes::segment(&rendition.pieces[0].bytes).samples;
+        samples
+            .iter()
+            .map(|sample| sample.pts as f64 / timescale * 1e3)
+            .fold(f64::INFINITY, f64::min)
+    };
+    let is_media = |r: &&Rendition| r.form == Form::Fmp4 && !r.is_iframes;
+    let starts = || renditions.iter().filter(is_media).map(start_ms);
+    let earliest = starts().fold(f64::INFINITY, f64::min);
+    let are_apart = starts().any(|start| start > earliest + 40.0);
+    for rendition in renditions {
+        let name = &rendition.name;
+        assert_eq!(rendition.start_date_ms.is_some(), are_apart, "{name}");
+        if let (Form::Fmp4, Some(date)) = (rendition.form, rendition.start_date_ms) {
+            let start = start_ms(rendition);
+            assert!((date as f64 - start).abs() < 1.0, "{name}: {date} is not {start}");
+        }
+    }
+}
+
+/// Subtitles in fragments are the same, segment by segment, in a file for each language.
+#[track_caller]
+fn check_same_text(title: &Title, dash: &[Rendition], single_dash: &[Rendition]) {
+    let [segmented, single] = [dash, single_dash].map(|list| {
+        let text = list.iter().filter(|r| boxes::handler(&r.init) == *b"text");
+        text.collect::<Vec<_>>()
+    });
+    assert_eq!(segmented.len(), title.text.len());
+    assert_eq!(single.len(), title.text.len(), "text in one file");
+    for (segmented, single) in segmented.into_iter().zip(single) {
+        let name = &single.name;
+        assert_eq!(single.codecs, segmented.codecs, "{name}");
+        assert!(single.init == segmented.init, "{name}: the init segment");
+        let count = single.pieces.len();
+        assert!(count > 1 && count == segmented.pieces.len(), "{name}: {count} segments");
+        for (one, other) in single.pieces.iter().zip(&segmented.pieces) {
+            assert!(one.bytes == other.bytes, "{name}: {} is not {}", one.url, other.url);
+        }
+    }
 }
 
 /// The single file plays as a file.

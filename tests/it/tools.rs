@@ -85,13 +85,18 @@ pub(crate) struct Stream {
 /// All streams of a file with their packets.
 #[track_caller]
 pub(crate) fn streams(file: &Path) -> Result<Vec<Stream>, String> {
+    streams_with(file, &[])
+}
+
+/// As [`streams`], with options for how the file is read.
+#[track_caller]
+pub(crate) fn streams_with(file: &Path, options: &[&str]) -> Result<Vec<Stream>, String> {
     let name = text(file);
     let entries = "packet=stream_index,pts,dts,duration,flags,size,data_hash:\
                    stream=index,id,codec_type,codec_name,time_base";
-    let said = run_unchecked(
-        "ffprobe",
-        &["-v", "error", "-show_data_hash", "md5", "-show_entries", entries, "-of", "json", name],
-    );
+    let shown =
+        ["-v", "error", "-show_data_hash", "md5", "-show_entries", entries, "-of", "json", name];
+    let said = run_unchecked("ffprobe", &[options, &shown].concat());
     if said.code != Some(0) {
         return Err(said.err);
     }
@@ -137,29 +142,29 @@ fn packet(row: &Value, base: f64) -> Packet {
 /// complains is an error.
 #[track_caller]
 pub(crate) fn decode(file: &Path, stream: &str) -> Result<Vec<String>, String> {
-    let arguments = [
-        "-v",
-        "error",
-        "-xerror",
-        "-nostdin",
-        "-threads",
-        "1",
-        "-i",
-        text(file),
-        "-map",
-        stream,
-        "-fps_mode",
-        "passthrough",
-        "-f",
-        "framemd5",
-        "-",
-    ];
-    let said = run_unchecked("ffmpeg", &arguments);
+    let said = run_decoder(file, stream, &["-xerror"]);
     if said.code != Some(0) || !said.err.is_empty() {
         return Err(said.err);
     }
+    Ok(frame_hashes(&said))
+}
+
+/// As [`decode`], with the frames that come in spite of complaints.
+#[track_caller]
+pub(crate) fn decoded(file: &Path, stream: &str) -> Vec<String> {
+    frame_hashes(&run_decoder(file, stream, &[]))
+}
+
+#[track_caller]
+fn run_decoder(file: &Path, stream: &str, options: &[&str]) -> Said {
+    let input = ["-v", "error", "-nostdin", "-threads", "1", "-i", text(file)];
+    let output = ["-map", stream, "-fps_mode", "passthrough", "-f", "framemd5", "-"];
+    run_unchecked("ffmpeg", &[options, &input, &output].concat())
+}
+
+fn frame_hashes(said: &Said) -> Vec<String> {
     let rows = said.out.lines().filter(|line| !line.starts_with('#'));
-    Ok(rows.map(|line| line.rsplit(',').next().unwrap_or_default().trim().to_owned()).collect())
+    rows.map(|line| line.rsplit(',').next().unwrap_or_default().trim().to_owned()).collect()
 }
 
 pub(crate) fn text(path: &Path) -> &str {

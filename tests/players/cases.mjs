@@ -30,7 +30,8 @@ const titles = JSON.parse(readFileSync(file, 'utf8')).filter(({ chromium }) => c
 // What these players do to ffmpeg's own packaging of the same titles too. Out of transport streams,
 // hls.js and shaka-player put the first decode time where the first picture belongs, so that
 // pictures come late by the reordering delay (two frames here); shaka-player moves no sound with
-// them. In HLS, shaka-player and Chromium place the first sample of a rendition at its playlist's start.
+// them. In HLS, Chromium places the first sample of a rendition at its playlist's start; shaka-player
+// heeds the date there, which ffmpeg does not write, and can't tell the tracks of a muxed stream apart.
 const REORDERED_MS_MAX = 100;
 const REORDERED_TITLES = ['ntsc', 'sixty', 'open-gop', 'vfr'];
 
@@ -38,7 +39,8 @@ function known(title, player, manifest, preset) {
   if (preset === 'ts' && REORDERED_TITLES.includes(title.id) && ['hls.js', 'shaka'].includes(player)) {
     return { 'offset-ms-max': REORDERED_MS_MAX, ...(player === 'shaka' ? { 'avsync-ms-max': REORDERED_MS_MAX } : {}) };
   }
-  if (title.id === 'late-audio' && manifest === 'master.m3u8' && player !== 'hls.js' && !(preset === 'ts' && player === 'native')) {
+  const movesLateSound = player === 'native' ? preset !== 'ts' : player === 'shaka' && preset === 'ts';
+  if (title.id === 'late-audio' && manifest === 'master.m3u8' && movesLateSound) {
     return { avsync: undefined };
   }
   return {};
@@ -67,6 +69,33 @@ function demands(title, player, direct) {
   };
 }
 
+// Pictures from I-frame to I-frame of titles that are played by I-frames alone.
+const TRICK_GOPS = { ladder: 50, sixty: 120 };
+const TRICK_PLAYS = [ // [title, preset, manifest, player], the quick ones first
+  ['ladder', 'cmaf', 'manifest.mpd', 'shaka'], ['ladder', 'ts', 'master.m3u8', 'shaka'], ['sixty', 'cmaf', 'master.m3u8', 'hls.js'],
+  ['ladder', 'cmaf', 'master.m3u8', 'shaka'], ['ladder', 'cmaf-single', 'master.m3u8', 'shaka'],
+  ['ladder', 'cmaf', 'master.m3u8', 'hls.js'], ['ladder', 'cmaf-single', 'master.m3u8', 'hls.js'],
+  ['ladder', 'ts', 'master.m3u8', 'hls.js'], ['sixty', 'ts', 'master.m3u8', 'hls.js'],
+];
+const TRICK_QUICK = 3;
+
+function trickPlays() {
+  const plays = flags.includes('--quick') ? TRICK_PLAYS.slice(0, TRICK_QUICK) : TRICK_PLAYS;
+  return plays.map(([id, preset, manifest, player]) => {
+    const title = titles.find((found) => found.id === id);
+    return {
+      name: `${id} ${preset}/${manifest} ${player} trick play`,
+      url: `/vod/${id}/${preset}/${manifest}`,
+      player,
+      seconds: 1,
+      barcode: title.fps.join('/'),
+      'barcode-first': title.first_frame,
+      trick: TRICK_GOPS[id],
+      ...known(title, player, manifest, preset),
+    };
+  });
+}
+
 function direct(title) {
   if (title.id === 'apart') return []; // its files are no use one by one
   return [{ name: `${title.id} direct`, url: `/media/${title.files[0]}`, player: 'native', ...demands(title, 'native', true) }];
@@ -87,4 +116,5 @@ function packaged(title) {
   });
 }
 
-console.log(JSON.stringify(titles.flatMap(flags.includes('--direct') ? direct : packaged), null, 1));
+const cases = flags.includes('--direct') ? titles.flatMap(direct) : [...titles.flatMap(packaged), ...trickPlays()];
+console.log(JSON.stringify(cases, null, 1));

@@ -49,6 +49,35 @@ test('late sound is noticed, with its sign', () => {
   check({ barcode: '25', avsync: '1760' }, late, /sound is 100 ms/);
 });
 
+const AFTER_TRICK = [7, 8, 9].map((number) => ({ phase: 'after trick', mediaTime: number / 25, number, shownAt: 9000 + number * 40, width: 640, height: 360 }));
+
+function afterTrick(trick) {
+  const seen = evidence({ trick });
+  seen.frames.push(...AFTER_TRICK);
+  return seen;
+}
+
+test('trick play shows the I-frame of the time that was asked for', () => {
+  const options = { barcode: '25', trick: '50' };
+  const network = { ...NETWORK, iframes: 4 };
+  const asked = [[1, 0], [3, 50], [7, 150]].map(([target, number]) => ({ target, number }));
+  assert.deepEqual(failures(options, afterTrick(asked), network), []);
+  check(options, afterTrick(asked), /0 I-frames were requested/, { ...NETWORK, iframes: 0 });
+  check(options, afterTrick([...asked, { target: 9, number: 150 }]), /at 9.000 s shows frame 150, expected 200/, network);
+  check(options, afterTrick([...asked, { target: 9, number: null }]), /shows frame null/, network);
+});
+
+test('trick play goes from I-frame to I-frame, and ends', () => {
+  const options = { barcode: '25', trick: '50' };
+  const network = { ...NETWORK, iframes: 4 };
+  const pass = (numbers) => numbers.map((number) => ({ number, mediaTime: number / 25 }));
+  assert.deepEqual(failures(options, afterTrick(pass([1, 3, 50, 100, 150, 200])), network), []);
+  check(options, afterTrick(pass([1, 3, 6, 9, 12])), /from I-frame to I-frame 0 times/, network);
+  check(options, afterTrick(pass([1, 51, 101, 151, 201])), /from I-frame to I-frame 0 times/, network);
+  const stuck = evidence({ trick: pass([0, 50, 100, 150]) });
+  check(options, stuck, /do not follow/, network);
+});
+
 test('tones, cues, stalls, renditions and protocols are held to what is expected', () => {
   check({ tones: 'eng=441' }, evidence({ tones: { eng: 662 } }), /heard 662 Hz, expected 441/);
   check({ tones: 'eng=441' }, evidence({ tones: { eng: null } }), /heard null/);

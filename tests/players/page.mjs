@@ -6,7 +6,7 @@
 // For each player and format that the page offers for the title: plays, and demands values in the
 // live panel, a picture in motion, a working rendition and subtitle choice, and a quiet console (a
 // breach of the page's content security policy shows there). Then checks it at 360 px, in the dark,
-// by keyboard alone, and with a title whose files are missing. Prints a line per check and last
+// by keyboard alone, with a pointer over the seek bar, and with a title whose files are missing. Prints a line per check and last
 // `N passed, M failed`. Exit status: 0 all passed, 1 not, 2 wrong usage.
 
 import { mkdirSync } from 'node:fs';
@@ -17,6 +17,8 @@ import { launchBrowser } from './lib/browser.mjs';
 const DESKTOP = { width: 1360, height: 900 };
 const PHONE = { width: 360, height: 740 };
 const WAIT_MS = 20000;
+const PREVIEW_DISTANCE_MAX = 6; // the right tile is 3 to 4 away, one a second off 6 to 24
+const PREVIEW_CONTRAST_MIN = 40;
 const PANEL_WAIT_MS = 15000; // a rendition comes after up to two segments of six seconds
 
 const string = { type: 'string' };
@@ -165,6 +167,56 @@ async function onPhone(page, failures) {
   if (wide > 0) failures.push(`the page is ${wide} px wider than the screen`);
 }
 
+// Under the pointer stands the picture of that time: the tile is compared with what the player
+// itself shows there.
+async function previewOfSeekBar(page, failures) {
+  await page.goto(link({ player: 'hls.js' }));
+  await page.waitForFunction(() => document.querySelector('#screen video')?.readyState >= 2, null, { timeout: WAIT_MS });
+  const box = await page.locator('#seek').boundingBox();
+  for (const share of [0.02, 0.37, 0.73, 0.98]) {
+    await page.mouse.move(box.x + box.width * share, box.y + box.height / 2);
+    await page.waitForSelector('#preview:not([hidden]) #preview-picture:not([hidden])', { timeout: WAIT_MS });
+    const shown = await page.evaluate(comparePreview, share);
+    if (shown.time !== shown.expectedTime) failures.push(`the preview at ${share} says ${shown.time}, expected ${shown.expectedTime}`);
+    if (!(shown.distance < PREVIEW_DISTANCE_MAX)) failures.push(`the preview at ${share} is ${shown.distance} away from the picture there`);
+    if (!(shown.contrast > PREVIEW_CONTRAST_MIN)) failures.push(`the preview at ${share} is one grey, with a contrast of ${shown.contrast}`);
+  }
+  await page.mouse.move(box.x, box.y - 200);
+  if (await page.locator('#preview').isVisible()) failures.push('the preview stays when the pointer leaves');
+}
+
+// Runs in the page: mean distance of the luma of tile and video, 0 to 255.
+async function comparePreview(share) {
+  const [columns, rows] = [16, 9];
+  const video = document.querySelector('#screen video');
+  const style = document.getElementById('preview-picture').style;
+  const time = share * video.duration;
+  video.pause();
+  video.currentTime = Math.floor(time) + 0.5;
+  await new Promise((resolve) => video.addEventListener('seeked', resolve, { once: true }));
+  const sprite = new Image();
+  sprite.src = /url\("(.*)"\)/.exec(style.backgroundImage)[1];
+  await sprite.decode();
+  const luma = (draw) => {
+    const context = new OffscreenCanvas(columns, rows).getContext('2d');
+    context.imageSmoothingQuality = 'high';
+    draw(context);
+    const { data } = context.getImageData(0, 0, columns, rows);
+    return Array.from({ length: columns * rows }, (_, at) => 0.299 * data[at * 4] + 0.587 * data[at * 4 + 1] + 0.114 * data[at * 4 + 2]);
+  };
+  const [left, top] = style.backgroundPosition.split(' ').map((offset) => -parseFloat(offset));
+  const tile = luma((context) => context.drawImage(sprite, left, top, parseFloat(style.width), parseFloat(style.height), 0, 0, columns, rows));
+  const picture = luma((context) => context.drawImage(video, 0, 0, columns, rows));
+  const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
+  const seconds = Math.floor(time);
+  return {
+    time: document.getElementById('preview-time').innerText,
+    expectedTime: `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}`,
+    distance: Math.round(mean(tile.map((value, at) => Math.abs(value - picture[at])))),
+    contrast: Math.round(Math.max(...tile) - Math.min(...tile)),
+  };
+}
+
 // The list names a title whose manifest is gone: plain words and the address, no silence.
 async function missingFiles(page, failures, complaints) {
   await page.route('**/*.m3u8', (route) => route.fulfill({ status: 404, body: '' }));
@@ -181,6 +233,7 @@ try {
     await check(`${player} ${format}`, {}, (page, failures) => playCombination(page, failures, player, format));
   }
   await check('keyboard', {}, byKeyboard);
+  await check('seek bar preview', {}, previewOfSeekBar);
   await check('phone', { viewport: PHONE, hasTouch: true, isMobile: true, deviceScaleFactor: 2, fullPage: true }, onPhone);
   await check('phone dark', { viewport: PHONE, colorScheme: 'dark', isMobile: true, deviceScaleFactor: 2, fullPage: true }, onPhone);
   await check('dark', { colorScheme: 'dark', fullPage: true }, (page, failures) => playCombination(page, failures, 'shaka', 'dash'));

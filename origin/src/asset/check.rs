@@ -100,6 +100,9 @@ impl ImagesDocument {
         if !has_good_sizes || self.files.len() > LIST_MAX {
             return Err("its pictures are tiled beyond reason".to_owned());
         }
+        if !self.digests.is_empty() && self.digests.len() != self.files.len() {
+            return Err("its pictures and their digests differ in number".to_owned());
+        }
         if !["jpg", "png", "webp"].contains(&self.extension.as_str()) {
             return Err(format!("`{}` is no extension of pictures", short(&self.extension)));
         }

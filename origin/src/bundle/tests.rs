@@ -39,6 +39,7 @@ fn bundle() -> (AssetDocument, Vec<u8>, SourceVersion) {
         tracks: vec![track("v1", b"first"), track("v2", b"second")],
         images: None,
         poster: None,
+        poster_digest: None,
         retired: Vec::new(),
     };
     let files = [("v1.idx", "first"), ("v2.idx", "second")];

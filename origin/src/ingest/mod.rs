@@ -8,30 +8,35 @@
 //! publish   indexes, text, pictures, and last asset.json      one atomic put makes it a title
 //! ```
 //!
-//! A failure before the last step removes what was written, and a crash leaves a directory that no
-//! document names.
+//! A failure before the last step removes what was written. A crash leaves a directory that no
+//! document names, and the claim that it had ([`crate::sweep`]), by which it is found and removed.
 
 mod documents;
+mod finish;
 mod inputs;
 mod movie;
 mod pack;
 mod pictures;
 mod prepare;
 mod publish;
+mod reindex;
 mod report;
 mod scan;
 mod tracks;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use packager::MediaTime;
 use packager::index::{IndexBuilder, MediaIdentity, TrackEvent, TrackIndex};
 use packager::text::SampleTextReader;
+use packager::track::TrackKind;
 use serde::Serialize;
 
 pub use self::movie::read_movie_file;
 pub use self::prepare::{Prepared, prepare};
 pub use self::publish::{IngestOptions, Layout, ProgressSink, RETIRED_DAYS, ingest, probe};
+pub use self::reindex::{ReindexReport, reindex};
 pub use self::report::{IngestReport, PresetReport, TrackReport};
 pub use self::tracks::{ChosenTrack, LeftOut};
 
@@ -118,6 +123,9 @@ pub fn scan(
         for (_, track) in &mut tracks {
             sinks.push(sink(track, prepared, pack_into)?);
         }
+        let is_video = |track: &ChosenTrack| track.track.info.kind() == TrackKind::Video;
+        let sinks_are_video: Vec<bool> = tracks.iter().map(|(_, track)| is_video(track)).collect();
+        let mut sinks = give_guides(sinks, &sinks_are_video);
         let (digest, len_bytes) =
             scan_source(path, &mut sinks, &mut |at| progress(read_bytes + at))?;
         read_bytes += len_bytes;
@@ -145,6 +153,22 @@ pub fn scan(
     }
     scanned.sort_by_key(|(position, _)| *position);
     Ok((sources, scanned.into_iter().map(|(_, track)| track).collect()))
+}
+
+/// Lets the indexes of sound and text count along the pictures of their file.
+fn give_guides(sinks: Vec<TrackSink>, is_video: &[bool]) -> Vec<TrackSink> {
+    let places = sinks.iter().zip(is_video).filter_map(|(sink, is_video)| match sink {
+        TrackSink::Index(builder) if *is_video => Some(Arc::new(builder.places())),
+        _ => None,
+    });
+    let places: Vec<_> = places.collect();
+    let with_guide = |(sink, is_video): (TrackSink, &bool)| match sink {
+        TrackSink::Index(builder) if !is_video => {
+            TrackSink::Index(Box::new(builder.beside(&places)))
+        }
+        sink => sink,
+    };
+    sinks.into_iter().zip(is_video).map(with_guide).collect()
 }
 
 fn media_identity(digest: &blake3::Hash, len_bytes: u64) -> MediaIdentity {

@@ -17,10 +17,12 @@ impl Job {
         };
         let mut hasher = blake3::Hasher::new();
         let mut files = Vec::with_capacity(paths.len());
+        let mut digests = Vec::with_capacity(paths.len());
         let mut file_bytes_max = 0;
         for (index, path) in paths.iter().enumerate() {
             let bytes = read_picture(path).await?;
             hasher.update(&bytes);
+            digests.push(blake3::hash(&bytes).to_hex().to_string());
             file_bytes_max = file_bytes_max.max(bytes.len() as u64);
             let file = format!("sprite-{}.{}", index + 1, extension);
             self.put(&file, bytes).await?;
@@ -37,19 +39,23 @@ impl Job {
             tile_count: grid.tile_count,
             extension: (*extension).to_owned(),
             files,
+            digests,
             file_bytes_max,
         }))
     }
 
+    /// Stores the poster; gives its name and digest.
     pub(crate) async fn put_poster(
         &self,
         prepared: &Prepared,
-    ) -> Result<Option<String>, OriginError> {
+    ) -> Result<Option<(String, String)>, OriginError> {
         let Some(path) = &prepared.poster else {
             return Ok(None);
         };
-        self.put("poster.jpg", read_picture(path).await?).await?;
-        Ok(Some("poster.jpg".to_owned()))
+        let bytes = read_picture(path).await?;
+        let digest = blake3::hash(&bytes).to_hex().to_string();
+        self.put("poster.jpg", bytes).await?;
+        Ok(Some(("poster.jpg".to_owned(), digest)))
     }
 }
 

@@ -98,7 +98,11 @@ pub fn prepare(files: &[PathBuf], target: MediaTime) -> Result<Prepared, OriginE
     let (tracks, equal) = choose(candidates);
     left_out.extend(equal);
     if tracks.iter().all(|track| track.track.info.kind() == TrackKind::Text) {
-        let reasons: Vec<_> = left_out.iter().map(|track| track.reason.as_str()).collect();
+        let told = |track: &LeftOut| {
+            let file = inputs.movies[track.source].display();
+            format!("{file}: track {}: {}", track.track_id, track.reason)
+        };
+        let reasons: Vec<String> = left_out.iter().map(told).collect();
         let reason = if reasons.is_empty() {
             "the files hold neither video nor audio".to_owned()
         } else {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use packager::text::{CueTrack, write_stored};
 use packager::{MediaTime, Timescale};
-use platform::objects::{ObjectError, ObjectKey, ObjectStore, PutMode, SourceVersion};
+use platform::objects::{Claim, ObjectError, ObjectKey, ObjectStore, PutMode, SourceVersion};
 use serde::{Deserialize, Serialize};
 
 use super::documents::{free_label, source_documents, text_document, track_document};
@@ -19,14 +19,12 @@ use crate::asset::{
     AssetDocument, AssetId, Kind, MUXER_OUTPUT, PackedDocument, RetiredGeneration, TrackDocument,
     revision,
 };
-use crate::bundle::{BUNDLE_BYTES_MAX, bundle_key, fetch_files, write_bundle};
 use crate::library::Library;
 use crate::preset::preset_reports;
+use crate::sweep::claim_key;
 
 /// How long an earlier generation is served after it was replaced.
 pub const RETIRED_DAYS: u64 = 7;
-/// More files than a generation has.
-const FILES_MAX: usize = 100_000;
 const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
 
 /// What to make a title of.
@@ -97,10 +95,12 @@ pub async fn ingest(
     };
     let (files, target) = (options.files.clone(), options.target);
     let prepared = blocking(move || prepare(&files, target)).await?;
+    let generation = uuid::Uuid::now_v7().simple().to_string();
     let job = Job {
         store: library.store().clone(),
         temporary: library.temporary().to_owned(),
-        generation: uuid::Uuid::now_v7().simple().to_string(),
+        claim: library.store().claim(&claim_key(&id, &generation)?).await?,
+        generation,
         id,
         title,
         now_ms: options.now_ms,
@@ -109,10 +109,8 @@ pub async fn ingest(
         progress,
     };
     let result = job.run(prepared).await;
-    if result.is_err() {
-        job.clean_up().await;
-    }
     library.forget(&job.id).await;
+    job.finish(library, result.as_ref().err()).await;
     result
 }
 
@@ -127,7 +125,7 @@ pub fn probe(path: &std::path::Path, target: MediaTime) -> Result<IngestReport, 
         ScannedTrack::Indexed { track, index, sidecar, .. } => {
             TrackReport::of(track, Some(index), sidecar.len())
         }
-        ScannedTrack::Cues { track, .. } => TrackReport::of(track, None, 0),
+        ScannedTrack::Cues { track, cues } => TrackReport::of_cues(track, cues),
     });
     let title = path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into());
     Ok(IngestReport {
@@ -143,7 +141,7 @@ pub fn probe(path: &std::path::Path, target: MediaTime) -> Result<IngestReport, 
 }
 
 /// Runs work that reads files on a thread that may block.
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, OriginError> + Send + 'static,
 ) -> Result<T, OriginError> {
     match tokio::task::spawn_blocking(work).await {
@@ -168,14 +166,16 @@ pub(crate) struct StoredSource {
 
 /// One ingest.
 pub(crate) struct Job {
-    store: ObjectStore,
+    pub(super) store: ObjectStore,
     temporary: PathBuf,
-    id: AssetId,
-    generation: String,
+    /// Keeps others from taking the generation's folder for one that a crash left.
+    pub(super) claim: Claim,
+    pub(super) id: AssetId,
+    pub(super) generation: String,
     title: String,
     now_ms: u64,
     /// What is replaced, and the version of it that was read.
-    previous: Option<(AssetDocument, SourceVersion)>,
+    pub(super) previous: Option<(AssetDocument, SourceVersion)>,
     layout: Layout,
     progress: ProgressSink,
 }
@@ -209,7 +209,7 @@ impl Job {
             self.put_tracks(&prepared, &stored, &sources, &scanned).await?;
         self.put_side_files(&prepared, &mut tracks, &mut reports).await?;
         let images = self.put_thumbnails(prepared.thumbnails.as_ref()).await?;
-        let poster = self.put_poster(&prepared).await?;
+        let (poster, poster_digest) = self.put_poster(&prepared).await?.unzip();
         let duration_ms = prepared.duration.rescale_ceil(Timescale::MILLIS).map_or(0, |t| t.ticks);
         let document = AssetDocument {
             format: AssetDocument::FORMAT,
@@ -225,6 +225,7 @@ impl Job {
             tracks,
             images,
             poster,
+            poster_digest,
             retired: self.retired(),
         };
         self.put_document(&document).await?;
@@ -326,7 +327,7 @@ impl Job {
                 }
                 ScannedTrack::Cues { cues, .. } => {
                     let document = self.put_cues(cues, track_document(scanned)).await?;
-                    reports.push(TrackReport::of(track, None, 0));
+                    reports.push(TrackReport::of_cues(track, cues));
                     documents.push(document);
                 }
             }
@@ -404,60 +405,6 @@ impl Job {
         Ok(self.store.put(&self.key(file)?, bytes, PutMode::Overwrite).await.map(drop)?)
     }
 
-    /// The last step. A new title appears only if nobody else made one of that name meanwhile, and
-    /// an old one is replaced only if it is still the one that was read.
-    async fn put_document(&self, document: &AssetDocument) -> Result<(), OriginError> {
-        let bytes = serde_json::to_vec_pretty(document)
-            .map_err(|error| OriginError::Refused { reason: error.to_string() })?;
-        let bytes = Bytes::from(bytes);
-        self.put("asset.json", bytes.clone()).await?;
-        let key = self.id.key("asset.json")?;
-        let put = match &self.previous {
-            None => self.store.put(&key, bytes.clone(), PutMode::IfAbsent).await,
-            Some((_, read)) => self.store.replace(&key, bytes.clone(), read).await,
-        };
-        let meta = match put {
-            Err(ObjectError::Exists { .. }) => {
-                return Err(self.too_late("made", "replace it with --replace, or choose another"));
-            }
-            Err(ObjectError::Changed { .. } | ObjectError::NotFound { .. }) => {
-                return Err(
-                    self.too_late("changed", "look at it and ingest again, or choose another")
-                );
-            }
-            result => result?,
-        };
-        if self.store.is_remote()
-            && let Err(error) = self.put_bundle(document, &bytes, &meta.version).await
-        {
-            // The title is there, and is opened from its files.
-            tracing::warn!(id = %self.id, %error, "could not store the bundle of a title");
-        }
-        Ok(())
-    }
-
-    /// The answer to whoever comes second.
-    fn too_late(&self, happened: &str, cure: &str) -> OriginError {
-        let id = &self.id;
-        let reason = format!("title `{id}` was {happened} by somebody else meanwhile; {cure} --id");
-        OriginError::Refused { reason }
-    }
-
-    async fn put_bundle(
-        &self,
-        document: &AssetDocument,
-        document_bytes: &[u8],
-        version: &SourceVersion,
-    ) -> Result<(), OriginError> {
-        let files = fetch_files(&self.store, document).await?;
-        let bundle = write_bundle(document_bytes, version, &files);
-        if bundle.len() as u64 > BUNDLE_BYTES_MAX {
-            return Ok(());
-        }
-        let key = bundle_key(&self.id)?;
-        Ok(self.store.put(&key, bundle.into(), PutMode::Overwrite).await.map(drop)?)
-    }
-
     /// The generations that stay: what is replaced now, and what was within the last days.
     fn retired(&self) -> Vec<RetiredGeneration> {
         let Some((previous, _)) = &self.previous else {
@@ -469,18 +416,6 @@ impl Job {
             self.now_ms.saturating_sub(retired.retired_ms) < RETIRED_DAYS * DAY_MS
         });
         std::iter::once(now).chain(still.cloned()).collect()
-    }
-
-    async fn clean_up(&self) {
-        let folder = self.id.key(&self.generation);
-        let removed = match folder {
-            Ok(folder) => self.store.delete_folder(&folder, FILES_MAX).await,
-            Err(error) => Err(error),
-        };
-        if let Err(error) = removed {
-            let (id, generation) = (&self.id, &self.generation);
-            tracing::warn!(%id, generation, %error, "could not remove what a failed ingest left");
-        }
     }
 
     fn report(&self, phase: Phase, done_bytes: u64, total_bytes: u64) {

@@ -1,6 +1,7 @@
 //! What an ingest or a probe tells of the result.
 
 use packager::index::TrackIndex;
+use packager::text::CueTrack;
 use packager::track::{MediaParams, TrackInfo};
 use serde::Serialize;
 
@@ -100,5 +101,11 @@ impl TrackReport {
     /// Of a track that was read.
     pub fn of(track: &ChosenTrack, index: Option<&TrackIndex>, index_bytes: usize) -> Self {
         Self::new(&track.name, &track.label, &track.track.info, index, index_bytes)
+    }
+
+    /// Of text that was read into cues: what is counted are those, whatever samples held them.
+    pub fn of_cues(track: &ChosenTrack, cues: &CueTrack) -> Self {
+        let sample_count = u32::try_from(cues.cues.len()).unwrap_or(u32::MAX);
+        Self { sample_count, ..Self::of(track, None, 0) }
     }
 }

@@ -18,6 +18,7 @@ mod language;
 mod media_segment;
 mod sample_runs;
 mod single_file;
+mod wvtt_file;
 mod wvtt_segment;
 
 pub use boxes::wvtt::wvtt_sample_entry;
@@ -26,4 +27,5 @@ pub use init_segment::init_segment;
 pub use media_segment::{MediaSegment, SAMPLES_PER_SEGMENT_MAX, SegmentShape, segment_header_len};
 pub use sample_runs::media_runs;
 pub use single_file::{Part, Parts, SingleFile};
+pub use wvtt_file::{WVTT_FILE_BYTES_MAX, wvtt_single_file};
 pub use wvtt_segment::{WVTT_SEGMENT_BYTES_MAX, wvtt_segment};

@@ -48,7 +48,20 @@ impl SingleFile {
     /// [`PackageError::LimitExceeded`] when a reference would exceed 2 GiB or 2³² ticks, which
     /// `sidx` can't express.
     pub fn new(index: &TrackIndex) -> Result<Self, PackageError> {
-        let references = references(index)?;
+        let bytes = |segment: &SegmentEntry| SegmentShape::from(segment).segment_bytes();
+        Self::of_segments(index, &index.segments.iter().map(bytes).collect::<Vec<_>>())
+    }
+
+    /// Lays out the first segments of a track, which have so many bytes each, none of them 0.
+    ///
+    /// # Errors
+    /// Those of [`Self::new`].
+    pub(super) fn of_segments(
+        index: &TrackIndex,
+        segment_bytes: &[u64],
+    ) -> Result<Self, PackageError> {
+        debug_assert!(segment_bytes.len() <= index.segments.len());
+        let references = references(index, segment_bytes)?;
         let start_time = index.segment_start(0);
 
         let mut head = init_segment(&index.info, &index.facts, Some(index.duration()));
@@ -57,11 +70,11 @@ impl SingleFile {
         write_sidx(&mut BoxWriter::new(&mut head), timescale, start_time, &references);
 
         let mut start = head.len() as u64;
-        let mut segment_starts = Vec::with_capacity(index.segments.len() + 1);
+        let mut segment_starts = Vec::with_capacity(segment_bytes.len() + 1);
         segment_starts.push(start);
-        for segment in &index.segments {
+        for bytes in segment_bytes {
             // Below 2⁶⁴: `references` has checked that every segment is below 2 GiB.
-            start += SegmentShape::from(segment).segment_bytes();
+            start += bytes;
             segment_starts.push(start);
         }
         Ok(Self { head, init_bytes, segment_starts })
@@ -132,19 +145,18 @@ impl Iterator for Parts<'_> {
 impl FusedIterator for Parts<'_> {}
 
 /// What the `sidx` says: runs of one or more segments.
-fn references(index: &TrackIndex) -> Result<Vec<Reference>, PackageError> {
-    let per_reference = index.segments.len().div_ceil(REFERENCES_MAX).max(1);
+fn references(index: &TrackIndex, segment_bytes: &[u64]) -> Result<Vec<Reference>, PackageError> {
+    let per_reference = segment_bytes.len().div_ceil(REFERENCES_MAX).max(1);
     let access = if index.facts.open_gop { StreamAccess::Unknown } else { StreamAccess::Closed };
     let starts = (0..).step_by(per_reference);
-    index
-        .segments
+    segment_bytes
         .chunks(per_reference)
         .zip(starts)
-        .map(|(segments, first)| {
-            let end_time = index.segment_start(first + segments.len());
-            let duration = end_time.saturating_sub(segments[0].decode_time);
+        .map(|(bytes, first)| {
+            let end_time = index.segment_start(first + bytes.len());
+            let duration = end_time.saturating_sub(index.segment_start(first));
             Ok(Reference {
-                size_bytes: referenced_bytes(segments)?,
+                size_bytes: referenced_bytes(bytes)?,
                 duration_ticks: u32::try_from(duration).map_err(|_| {
                     limit("ticks in a part of an indexed file", u64::from(u32::MAX))
                 })?,
@@ -154,12 +166,10 @@ fn references(index: &TrackIndex) -> Result<Vec<Reference>, PackageError> {
         .collect()
 }
 
-fn referenced_bytes(segments: &[SegmentEntry]) -> Result<u32, PackageError> {
-    segments
+fn referenced_bytes(segment_bytes: &[u64]) -> Result<u32, PackageError> {
+    segment_bytes
         .iter()
-        .try_fold(0_u64, |sum, segment| {
-            sum.checked_add(SegmentShape::from(segment).segment_bytes())
-        })
+        .try_fold(0_u64, |sum, bytes| sum.checked_add(*bytes))
         .filter(|sum| *sum <= REFERENCED_BYTES_MAX)
         .and_then(|sum| u32::try_from(sum).ok())
         .ok_or_else(|| limit("bytes in a part of an indexed file", REFERENCED_BYTES_MAX))

@@ -15,6 +15,7 @@
 mod media_playlist;
 mod multivariant;
 mod renditions;
+mod start_date;
 mod tag;
 
 use std::ops::Range;
@@ -28,6 +29,7 @@ pub use media_playlist::{
     write_iframe_playlist, write_image_playlist, write_media_playlist, write_single_file_playlist,
 };
 pub use multivariant::{MultivariantOptions, write_multivariant};
+pub use start_date::{insert_start_date, wants_start_dates};
 
 /// What carries video and audio.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -6,12 +6,14 @@
 
 use std::iter::Peekable;
 use std::ops::Range;
+use std::sync::Arc;
 use std::vec::IntoIter;
 
 use super::block::encode_block;
 use super::event::TrackEvent;
 use super::packed::place_segment;
-use super::sidecar::{BlockPlace, MediaIdentity, write_sidecar};
+use super::places::TrackPlaces;
+use super::sidecar::{BlockPlace, MediaIdentity, Sidecar, write_sidecar};
 use super::track_index::{IFrameEntry, SegmentEntry, SegmentSamples, TrackFacts, TrackIndex};
 use crate::PackageError;
 use crate::codec::{RandomAccess, SampleScanner};
@@ -38,6 +40,10 @@ pub struct IndexBuilder {
     next_sample: usize,
     segment: SegmentSamples,
     blocks: Blocks,
+    /// For tracks whose blocks are not packed.
+    guide: Option<Arc<TrackPlaces>>,
+    /// Some block can't be read without it.
+    guide_is_needed: bool,
     ts_packets: u64,
 }
 
@@ -89,8 +95,28 @@ impl IndexBuilder {
             next_sample: 0,
             segment: SegmentSamples::default(),
             blocks: Blocks::Sidecar(Vec::new()),
+            guide: None,
+            guide_is_needed: false,
             ts_packets: 0,
         })
+    }
+
+    /// Where the samples lie, for [`Self::beside`] of other tracks in the same file. To be asked
+    /// before a sample was handled, of a track that has no guide itself.
+    pub fn places(&self) -> TrackPlaces {
+        TrackPlaces::new(self.index.info.source_track_id, &self.table, &self.ranges)
+    }
+
+    /// Lets the blocks count along that track of the same file behind whose samples most of this
+    /// one's chunks lie, where that takes fewer bytes. The samples of a packed track lie in a row,
+    /// so that there is nothing to count.
+    #[must_use]
+    pub fn beside(mut self, others: &[Arc<TrackPlaces>]) -> Self {
+        self.guide = match others {
+            [only] => Some(only.clone()),
+            _ => others.iter().max_by_key(|places| places.chunks_behind(&self.table)).cloned(),
+        };
+        self
     }
 
     /// Makes the track a packed one: its samples are copied into a media object of its own, each
@@ -156,8 +182,11 @@ impl IndexBuilder {
             Blocks::Sidecar(blocks) => (BlockPlace::Sidecar, blocks.as_slice()),
             Blocks::Media { .. } => (BlockPlace::Media, &[][..]),
         };
-        let sidecar = write_sidecar(&self.index, media, block_place, blocks);
-        (self.index, sidecar)
+        let guide = self.guide.as_ref().filter(|_| self.guide_is_needed);
+        let guide = guide.map(|places| places.source_track_id());
+        let sidecar = Sidecar { index: self.index, block_place, media, guide };
+        let bytes = write_sidecar(&sidecar, blocks);
+        (sidecar.index, bytes)
     }
 
     /// Closes segments that have no samples, so that the open one holds the next sample.
@@ -241,9 +270,13 @@ impl IndexBuilder {
         match &mut self.blocks {
             Blocks::Sidecar(_) if segment.samples.is_empty() => {}
             Blocks::Sidecar(blocks) => {
-                let block = encode_block(&segment);
-                entry.block_len_bytes = block.len() as u32;
-                blocks.extend_from_slice(&block);
+                let guide = self.guide.as_ref();
+                let guide =
+                    guide.map_or(&[][..], |places| places.segment(self.index.segments.len()));
+                let block = encode_block(&segment, guide);
+                self.guide_is_needed |= block.has_guide;
+                entry.block_len_bytes = block.bytes.len() as u32;
+                blocks.extend_from_slice(&block.bytes);
             }
             Blocks::Media { end_bytes, .. } if segment.samples.is_empty() => {
                 entry.block_offset_bytes = *end_bytes;

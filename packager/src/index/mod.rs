@@ -2,14 +2,19 @@
 
 mod block;
 mod builder;
+mod column;
 mod event;
 mod packed;
+mod places;
+mod runs;
 mod sidecar;
 mod track_index;
 mod wire;
 
+pub use block::StoredBlock;
 pub use builder::IndexBuilder;
 pub use event::TrackEvent;
+pub use places::TrackPlaces;
 pub use sidecar::{
     BlockPlace, HEADER_BYTES, MediaIdentity, Sidecar, SidecarHeader, segment_samples,
 };

@@ -25,7 +25,7 @@ pub(super) fn place_segment(
     let mut samples_start = start_bytes;
     let block = loop {
         lay_out(segment, samples_start);
-        let block = encode_block(segment);
+        let block = encode_block(segment, &[]).bytes;
         let block_end = start_bytes + block.len() as u64;
         if block_end == samples_start {
             break block;

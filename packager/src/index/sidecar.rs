@@ -1,7 +1,7 @@
 //! The sidecar: a track's index as a file.
 //!
 //! ```text
-//!  0  8   "SVINDEX" and the format version, 1
+//!  0  8   "SVINDEX" and the format version, 2
 //!  8  u32 bytes of the head          12  u32 bytes of the segment table
 //! 16  u32 CRC-32 of the head         20  u32 CRC-32 of the table
 //! 24  u64 bytes of the media object  32  16  first bytes of its digest
@@ -15,10 +15,13 @@
 //! Integers are little-endian. The fixed header, head and table are read once and stay resident;
 //! a request reads one block. With [`BlockPlace::Media`] the blocks stand in the media object,
 //! each right before its segment's samples, so that one ranged read brings both.
+//!
+//! A sidecar may name a *guide*: another track of the same file that its blocks count along
+//! (places.rs). To decode a block takes the guide's block of the segment with the same position.
 
 use serde::{Deserialize, Serialize};
 
-use super::block::decode_block;
+use super::block::{StoredBlock, decode_block};
 use super::track_index::{IFrameEntry, SegmentEntry, SegmentSamples, TrackFacts, TrackIndex};
 use super::wire::{WireReader, put_varint};
 use crate::PackageError;
@@ -26,7 +29,9 @@ use crate::track::TrackInfo;
 
 /// Bytes of the fixed header.
 pub const HEADER_BYTES: usize = 64;
-const MAGIC: [u8; 8] = *b"SVINDEX\x01";
+const MAGIC: [u8; 7] = *b"SVINDEX";
+/// Sidecars of another format are stale: they are made anew from the media.
+const FORMAT: u8 = 2;
 /// Head and table of the largest track that is accepted: 16 million samples at a row of 40 bytes
 /// for each second of them stay far below.
 const RESIDENT_BYTES_MAX: u32 = 64 << 20;
@@ -69,21 +74,25 @@ struct Head {
     facts: TrackFacts,
     end_time: u64,
     block_place: BlockPlace,
+    guide: Option<u32>,
 }
 
 impl SidecarHeader {
     /// Reads the first [`HEADER_BYTES`] of a sidecar.
     ///
     /// # Errors
-    /// [`PackageError::CorruptIndex`] for another format, another version or a wrong checksum:
-    /// the index is then to be built anew.
+    /// [`PackageError::StaleIndex`] for an index of another version, which is to be built anew, and
+    /// [`PackageError::CorruptIndex`] for anything else and for a wrong checksum.
     pub fn parse(bytes: &[u8]) -> Result<Self, PackageError> {
         let corrupt = |offset, reason| PackageError::CorruptIndex { offset, reason };
         let Some(header) = bytes.first_chunk::<HEADER_BYTES>() else {
             return Err(corrupt(bytes.len() as u64, "the header is cut short"));
         };
-        if header[..8] != MAGIC {
-            return Err(corrupt(0, "not an index of this version"));
+        let Some(&[found, ..]) = header.strip_prefix(&MAGIC) else {
+            return Err(corrupt(0, "not an index"));
+        };
+        if found != FORMAT {
+            return Err(PackageError::StaleIndex { found, wanted: FORMAT });
         }
         let u32_at = |at: usize| {
             u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]])
@@ -114,7 +123,8 @@ impl SidecarHeader {
 
     fn write(&self) -> [u8; HEADER_BYTES] {
         let mut header = [0; HEADER_BYTES];
-        header[..8].copy_from_slice(&MAGIC);
+        header[..7].copy_from_slice(&MAGIC);
+        header[7] = FORMAT;
         header[8..12].copy_from_slice(&self.head_bytes.to_le_bytes());
         header[12..16].copy_from_slice(&self.table_bytes.to_le_bytes());
         header[16..20].copy_from_slice(&self.head_crc.to_le_bytes());
@@ -134,13 +144,16 @@ pub struct Sidecar {
     pub index: TrackIndex,
     pub block_place: BlockPlace,
     pub media: MediaIdentity,
+    /// `track_ID` of the guide in the media object; `None` when every block can be read alone.
+    pub guide: Option<u32>,
 }
 
 impl Sidecar {
     /// Reads the resident part: the first [`SidecarHeader::resident_bytes`] of the file.
     ///
     /// # Errors
-    /// [`PackageError::CorruptIndex`] naming the byte where the file stops making sense.
+    /// [`PackageError::CorruptIndex`] naming the byte where the file stops making sense, and
+    /// [`PackageError::StaleIndex`] for an index of another version.
     pub fn parse(bytes: &[u8]) -> Result<Self, PackageError> {
         let header = SidecarHeader::parse(bytes)?;
         let head_end = HEADER_BYTES + header.head_bytes as usize;
@@ -175,7 +188,8 @@ impl Sidecar {
             iframes,
             end_time: head.end_time,
         };
-        Ok(Self { index, block_place: head.block_place, media: header.media })
+        let (block_place, guide) = (head.block_place, head.guide);
+        Ok(Self { index, block_place, media: header.media, guide })
     }
 }
 
@@ -184,17 +198,15 @@ impl Sidecar {
 /// `blocks` holds the encoded block of each segment that has samples, one after another; the
 /// lengths stand in the entries. Places of blocks are computed for the sidecar and taken from the
 /// entries for the media object.
-pub(super) fn write_sidecar(
-    index: &TrackIndex,
-    media: MediaIdentity,
-    block_place: BlockPlace,
-    blocks: &[u8],
-) -> Vec<u8> {
+pub(super) fn write_sidecar(sidecar: &Sidecar, blocks: &[u8]) -> Vec<u8> {
+    let Sidecar { index, block_place, media, guide } = sidecar;
+    let (block_place, media, guide) = (*block_place, *media, *guide);
     let head = Head {
         info: index.info.clone(),
         facts: index.facts,
         end_time: index.end_time,
         block_place,
+        guide,
     };
     let head = postcard::to_stdvec(&head).expect("plain data always serialises into memory");
     let table = write_table(index, block_place);
@@ -214,15 +226,20 @@ pub(super) fn write_sidecar(
     out
 }
 
-/// Reads the samples of `entry` from the bytes of its block.
+/// Reads the samples of a segment from the bytes of its block. `guide` is what the sidecar's guide
+/// has at the same position, its block empty where it has no samples there.
 ///
 /// # Errors
-/// [`PackageError::CorruptIndex`] when the block does not hold what the table says.
-pub fn segment_samples(entry: &SegmentEntry, block: &[u8]) -> Result<SegmentSamples, PackageError> {
-    if entry.sample_count == 0 {
+/// [`PackageError::CorruptIndex`] when a block does not hold what its table says, or lies elsewhere
+/// than its guide says.
+pub fn segment_samples(
+    block: StoredBlock<'_>,
+    guide: Option<StoredBlock<'_>>,
+) -> Result<SegmentSamples, PackageError> {
+    if block.entry.sample_count == 0 {
         return Ok(SegmentSamples::default());
     }
-    decode_block(entry, block)
+    decode_block(block, guide)
 }
 
 fn write_table(index: &TrackIndex, block_place: BlockPlace) -> Vec<u8> {

@@ -37,6 +37,11 @@ impl<'a> WireReader<'a> {
         self.bytes.len() - self.at
     }
 
+    /// What was not read yet.
+    pub(super) fn rest(&self) -> &'a [u8] {
+        &self.bytes[self.at..]
+    }
+
     #[inline]
     pub(super) fn varint(&mut self) -> Result<u64, PackageError> {
         let mut value = 0_u64;
@@ -63,6 +68,20 @@ impl<'a> WireReader<'a> {
     pub(super) fn u32(&mut self) -> Result<u32, PackageError> {
         let value = self.varint()?;
         u32::try_from(value).map_err(|_| self.error("a number exceeds 32 bits"))
+    }
+
+    /// Four bytes, little-endian: a checksum.
+    pub(super) fn u32_le(&mut self) -> Result<u32, PackageError> {
+        let bytes = self.take(4)?.first_chunk().copied().unwrap_or_default();
+        Ok(u32::from_le_bytes(bytes))
+    }
+
+    pub(super) fn flag(&mut self) -> Result<bool, PackageError> {
+        match self.take(1)?[0] {
+            0 => Ok(false),
+            1 => Ok(true),
+            _ => Err(self.error("a flag is neither 0 nor 1")),
+        }
     }
 
     pub(super) fn take(&mut self, len: usize) -> Result<&'a [u8], PackageError> {

@@ -8,9 +8,18 @@
 //! | 13 | frame length, this header included |
 //! | 11, 2 | buffer fullness `7ff` (variable rate), raw data blocks − 1 |
 
+use super::pes::Cadence;
 use crate::track::AacConfig;
 
 pub(super) const HEADER_BYTES: u32 = 7;
+
+/// By sampling frequency index (ISO/IEC 14496-3 table 1.18), in hertz.
+const SAMPLE_RATES: [u32; 13] = [
+    96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000,
+    7_350,
+];
+/// Samples of the core in a frame: ADTS has no word for frames of 960.
+const FRAME_SAMPLES: u32 = 1024;
 
 /// What the 13 bits of the length hold.
 const FRAME_BYTES_MAX: u32 = (1 << 13) - 1;
@@ -35,6 +44,14 @@ impl AdtsHeader {
             0x1f,
             0xfc,
         ]))
+    }
+
+    /// How long a reader takes each frame to last.
+    pub(super) fn cadence(&self) -> Cadence {
+        let index = usize::from(self.0[2] >> 2 & 0xf);
+        // `new` lets no other index in.
+        let sample_rate = SAMPLE_RATES.get(index).copied().unwrap_or(SAMPLE_RATES[0]);
+        Cadence { frame_samples: FRAME_SAMPLES, sample_rate }
     }
 
     /// Bytes of a frame with its header; an error when the length field can't say them.
@@ -69,6 +86,14 @@ mod tests {
         let header = AdtsHeader::new(&config(2, 3, 2)).unwrap();
         assert_eq!(header.for_frame(0x173), [0xff, 0xf1, 0x4c, 0x80, 0x2e, 0x7f, 0xfc]);
         assert_eq!(header.for_frame(8191), [0xff, 0xf1, 0x4c, 0x83, 0xff, 0xff, 0xfc]);
+    }
+
+    #[test]
+    fn frames_last_by_their_sampling_frequency() {
+        for (index, sample_rate) in [(0, 96_000), (3, 48_000), (4, 44_100), (12, 7_350)] {
+            let header = AdtsHeader::new(&config(2, index, 2)).unwrap();
+            assert_eq!(header.cadence(), Cadence { frame_samples: 1024, sample_rate });
+        }
     }
 
     #[test]

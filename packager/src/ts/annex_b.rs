@@ -3,7 +3,10 @@
 //!
 //! Each access unit opens with an access unit delimiter, which ISO/IEC 13818-1 2.14.1 and 2.17.1
 //! ask for and MP4 drops. Sync samples repeat the parameter sets of the sample entry unless they
-//! carry their own. Units of no bytes vanish; everything else passes as it is.
+//! carry their own. Units of no bytes vanish; so do the layers beyond the base in H.265 (the second
+//! view of MV-HEVC, an alpha plane), for which stream types of their own are meant (ISO/IEC
+//! 13818-1 table 2-34). Decoders of the base ignore them (H.265 7.4.2.2), but some readers take
+//! each for a picture. Everything else passes as it is.
 
 use crate::track::{VideoCodec, VideoParams};
 
@@ -46,6 +49,11 @@ impl NalCodec {
             Self::Avc => unit_type == 6,
             Self::Hevc => matches!(unit_type, 39 | 40),
         }
+    }
+
+    /// Whether a unit is of a layer beyond the base: `nuh_layer_id` of H.265 (7.3.1.2).
+    fn is_other_layer(self, header: [u8; 2]) -> bool {
+        self == Self::Hevc && (header[0] & 1 != 0 || header[1] >> 3 != 0)
     }
 
     /// Slices and their data partitions: nothing that describes the access unit comes after them.
@@ -93,7 +101,9 @@ impl AnnexB {
         let length_size = video.nal_length_size.filter(|size| matches!(size, 1 | 2 | 4))?;
         let sets = video.parameter_sets.iter().filter_map(|unit| {
             let unit_type = codec.unit_type(*unit.first()?);
-            Some(ParameterSet { unit_type, bytes: [&START_CODE, unit.as_slice()].concat() })
+            let header = unit.first_chunk().copied().unwrap_or_default();
+            (!codec.is_other_layer(header))
+                .then(|| ParameterSet { unit_type, bytes: [&START_CODE, unit.as_slice()].concat() })
         });
         Some(Self { codec, length_size, parameter_sets: sets.collect() })
     }
@@ -104,11 +114,13 @@ impl AnnexB {
         let mut units = Units::new(head, self.length_size).map_while(Result::ok).peekable();
         let own_delimiter_bytes = units
             .peek()
-            .filter(|first| self.codec.is_delimiter(self.codec.unit_type(first.first_byte)))
+            .filter(|first| self.codec.is_delimiter(self.codec.unit_type(first.header[0])))
+            .filter(|first| !self.codec.is_other_layer(first.header))
             .filter(|first| first.end <= head.len())
             .map_or(0, |first| first.end);
         let carried = units
-            .map(|unit| self.codec.unit_type(unit.first_byte))
+            .filter(|unit| !self.codec.is_other_layer(unit.header))
+            .map(|unit| self.codec.unit_type(unit.header[0]))
             .take_while(|unit_type| !self.codec.is_slice(*unit_type))
             .filter(|unit_type| !self.codec.is_supplemental(*unit_type))
             .fold(0, |carried, unit_type| carried | 1_u64 << unit_type);
@@ -147,15 +159,17 @@ impl AnnexB {
             if unit.end > sample.len() {
                 return Err(LYING_LENGTH);
             }
-            bytes += START_CODE.len() as u64 + u64::from(unit.len_bytes);
+            if !self.codec.is_other_layer(unit.header) {
+                bytes += START_CODE.len() as u64 + u64::from(unit.len_bytes);
+            }
         }
         Ok(bytes)
     }
 
     /// A rewriter for the next sample, of `sample_bytes`.
     pub(super) fn rewriter(&self, sample_bytes: u32) -> Rewriter {
-        let length_size = self.length_size;
-        Rewriter { length_size, sample_left: sample_bytes, ..Rewriter::default() }
+        let (codec, length_size) = (Some(self.codec), self.length_size);
+        Rewriter { codec, length_size, sample_left: sample_bytes, ..Rewriter::default() }
     }
 }
 
@@ -167,7 +181,8 @@ struct Units<'a> {
 }
 
 struct Unit {
-    first_byte: u8,
+    /// The first two bytes; the second is 0 where there is none.
+    header: [u8; 2],
     len_bytes: u32,
     /// One past its last byte; beyond the sample when the length lies or the sample is cut.
     end: usize,
@@ -192,8 +207,11 @@ impl Iterator for Units<'_> {
             let len_bytes = length.iter().fold(0, |value, byte| value << 8 | u32::from(*byte));
             self.at = (self.at + self.length_size).saturating_add(len_bytes as usize);
             if len_bytes > 0 {
-                let unit =
-                    body.first().map(|byte| Unit { first_byte: *byte, len_bytes, end: self.at });
+                let second = body.get(1).copied().filter(|_| len_bytes > 1).unwrap_or(0);
+                let unit = body.first().map(|first| {
+                    let header = [*first, second];
+                    Unit { header, len_bytes, end: self.at }
+                });
                 return Some(unit.ok_or(LYING_LENGTH));
             }
         }
@@ -203,6 +221,7 @@ impl Iterator for Units<'_> {
 /// Replaces lengths by start codes in a sample that comes in pieces of any size.
 #[derive(Debug, Default)]
 pub(super) struct Rewriter {
+    codec: Option<NalCodec>,
     length_size: u8,
     /// Bytes of a length read so far, and their value.
     length_bytes: u8,
@@ -210,6 +229,20 @@ pub(super) struct Rewriter {
     /// Bytes still to come of the current unit, and of the sample.
     unit_left: u32,
     sample_left: u32,
+    /// Bytes of the current unit's header read so far, and their number, until it is known whether
+    /// the unit stays.
+    header: [u8; 2],
+    header_bytes: u8,
+    part: UnitPart,
+}
+
+/// Where in a unit a [`Rewriter`] stands.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+enum UnitPart {
+    #[default]
+    Header,
+    Stays,
+    IsLeftOut,
 }
 
 impl Rewriter {
@@ -224,15 +257,20 @@ impl Rewriter {
         let sample_end = fed.and_then(|fed| self.sample_left.checked_sub(fed));
         let sample_end = sample_end.ok_or("the data are longer than the sample")?;
         while !bytes.is_empty() {
-            let wanted = match self.unit_left {
-                0 => u32::from(self.length_size - self.length_bytes),
-                left => left,
+            let wanted = match (self.unit_left, self.part) {
+                (0, _) => u32::from(self.length_size - self.length_bytes),
+                (left, UnitPart::Header) => left.min(u32::from(2 - self.header_bytes)),
+                (left, _) => left,
             };
             let (part, rest) = bytes.split_at(bytes.len().min(wanted as usize));
             bytes = rest;
             if self.unit_left > 0 {
                 self.unit_left -= part.len() as u32;
-                write(part);
+                match self.part {
+                    UnitPart::Header => self.take_header(part, &mut write),
+                    UnitPart::Stays => write(part),
+                    UnitPart::IsLeftOut => {}
+                }
                 continue;
             }
             self.length =
@@ -244,13 +282,29 @@ impl Rewriter {
                 if u64::from(self.unit_left) > u64::from(sample_end) + bytes.len() as u64 {
                     return Err(LYING_LENGTH);
                 }
-                if self.unit_left > 0 {
-                    write(&START_CODE);
-                }
+                (self.part, self.header, self.header_bytes) = Default::default();
             }
         }
         self.sample_left = sample_end;
         Ok(())
+    }
+
+    /// Takes bytes of a unit's header; once it is whole, writes it if the unit stays.
+    fn take_header(&mut self, part: &[u8], write: &mut impl FnMut(&[u8])) {
+        for byte in part {
+            self.header[usize::from(self.header_bytes)] = *byte;
+            self.header_bytes += 1;
+        }
+        if self.header_bytes < 2 && self.unit_left > 0 {
+            return;
+        }
+        if self.codec.is_some_and(|codec| codec.is_other_layer(self.header)) {
+            self.part = UnitPart::IsLeftOut;
+            return;
+        }
+        self.part = UnitPart::Stays;
+        write(&START_CODE);
+        write(&self.header[..usize::from(self.header_bytes)]);
     }
 
     /// Bytes of the sample that have not come yet.

@@ -3,7 +3,7 @@
 //! Instants are kept unwrapped as `i64` ticks, so that they compare; they are cut to 33 bits where
 //! they are written. Each is the floor of the exact instant: durations are never added up.
 
-use super::pes::AudioGroup;
+use super::pes::{AudioGroup, Cadence};
 use crate::Timescale;
 use crate::track::Sample;
 
@@ -67,16 +67,21 @@ impl Clock {
     }
 
     /// The PES packet that one frame, which takes `frame_bytes` in the stream, would make alone.
+    /// Without a cadence of the codec, the next frames are expected to last as long.
     pub(super) fn audio_frame(
         &self,
         sample: &Sample,
         frame_bytes: u32,
+        cadence: Option<Cadence>,
     ) -> Result<AudioGroup, &'static str> {
         let duration = u64::from(sample.duration_ticks);
+        let (frame_samples, sample_rate) = (sample.duration_ticks, self.timescale.get());
+        let own = Cadence { frame_samples, sample_rate };
         Ok(AudioGroup {
             start: sample.decode_time,
             end: sample.decode_time.checked_add(duration).ok_or(TIME_TOO_LATE)?,
-            frame_ticks: sample.duration_ticks,
+            frames: 1,
+            cadence: cadence.unwrap_or(own),
             composition_offset_ticks: sample.composition_offset_ticks,
             times: self.times(sample)?,
             bytes: frame_bytes,

@@ -88,14 +88,35 @@ pub(super) fn audio_packets(frame_bytes: u32) -> u64 {
     (header + u64::from(frame_bytes)).div_ceil(PAYLOAD_BYTES as u64)
 }
 
+/// How a reader counts the time of audio frames on: so many samples each.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Cadence {
+    pub(super) frame_samples: u32,
+    pub(super) sample_rate: u32,
+}
+
+impl Cadence {
+    /// Whether frame `frames`, which begins `elapsed` ticks after the first, is elsewhere than a
+    /// reader takes it to be, by more than what rounds it: a tick of the track, half a tick of PTS.
+    fn is_left(self, elapsed: u64, frames: u32, timescale: Timescale) -> bool {
+        let (timescale, rate) = (u128::from(timescale.get()), u128::from(self.sample_rate));
+        let half_ticks = 2 * u128::from(Timescale::MPEG_TS.get());
+        let is = u128::from(elapsed).saturating_mul(rate);
+        let counted = u128::from(frames) * u128::from(self.frame_samples) * timescale;
+        is.abs_diff(counted).saturating_mul(half_ticks) > rate * (half_ticks + timescale)
+    }
+}
+
 /// Audio frames that go into one PES packet together.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct AudioGroup {
     /// Decode time of the first frame and end of the last, in ticks of the track.
     pub(super) start: u64,
     pub(super) end: u64,
-    /// What the first frame lasts, and how far its presentation is from its decode time.
-    pub(super) frame_ticks: u32,
+    pub(super) frames: u32,
+    /// Of the codec, or else what the first frame lasts.
+    pub(super) cadence: Cadence,
+    /// How far the first frame's presentation is from its decode time.
     pub(super) composition_offset_ticks: i32,
     /// Presentation time of the first frame; `start` and `end` at 90 kHz.
     pub(super) times: SampleTimes,
@@ -106,13 +127,14 @@ pub(super) struct AudioGroup {
 impl AudioGroup {
     /// Whether `next`, a group of one frame, may share this PES packet.
     ///
-    /// A reader counts the time of later frames on from the first. So those that last longer or
-    /// shorter, by more than the rounding to a tick, start a PES packet with a time of its own.
+    /// A reader counts the time of later frames on from the first. A frame that would get another
+    /// time than its own, by more than rounding, starts a PES packet.
     pub(super) fn admits(&self, next: &Self, timescale: Timescale) -> bool {
         let span = u128::from(next.end.saturating_sub(self.start));
         let is_steady = next.start == self.end
             && next.composition_offset_ticks == self.composition_offset_ticks
-            && next.frame_ticks.abs_diff(self.frame_ticks) <= 1;
+            && next.cadence == self.cadence
+            && !self.cadence.is_left(next.start - self.start, self.frames, timescale);
         is_steady
             && span * AUDIO_PES_PER_SECOND <= u128::from(timescale.get())
             && self.bytes.saturating_add(next.bytes) <= AUDIO_BYTES_TARGET
@@ -121,6 +143,7 @@ impl AudioGroup {
     /// Takes in a frame that [`Self::admits`] let through.
     pub(super) fn join(&mut self, next: &Self) {
         self.end = next.end;
+        self.frames += next.frames;
         self.times.decode_end = next.times.decode_end;
         self.bytes += next.bytes;
     }
@@ -128,6 +151,8 @@ impl AudioGroup {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn times(presentation: i64, decode: i64) -> SampleTimes {
@@ -152,16 +177,22 @@ mod tests {
         assert_eq!(PesHeader::audio(0xc0, 0, AUDIO_BYTES_MAX).as_bytes()[4..6], [0xff, 0xff]);
     }
 
+    /// A frame of AAC at 48 kHz, in ticks of 48 kHz.
+    fn frame_at(start: u64, ticks: u64) -> AudioGroup {
+        AudioGroup {
+            start,
+            end: start + ticks,
+            frames: 1,
+            cadence: Cadence { frame_samples: 1024, sample_rate: 48_000 },
+            composition_offset_ticks: 0,
+            times: SampleTimes { decode_end: ((start + ticks) * 15 / 8) as i64, ..times(0, 0) },
+            bytes: 300,
+        }
+    }
+
     #[test]
     fn audio_groups_last_a_tenth_of_a_second() {
-        let frame = |n: u64| AudioGroup {
-            start: n * 1024,
-            end: n * 1024 + 1024,
-            frame_ticks: 1024,
-            composition_offset_ticks: 0,
-            times: SampleTimes { decode_end: n as i64 * 1920 + 1920, ..times(0, 0) },
-            bytes: 300,
-        };
+        let frame = |n: u64| frame_at(n * 1024, 1024);
         let mut group = frame(0);
         let timescale = Timescale::new(48_000).unwrap();
         for next in (1..4).map(frame) {
@@ -170,11 +201,70 @@ mod tests {
         }
         assert!(!group.admits(&frame(4), timescale));
         assert_eq!((group.end, group.times.decode_end, group.bytes), (4096, 7680, 1200));
-        let (late, long) =
-            (AudioGroup { start: 1025, ..frame(1) }, AudioGroup { frame_ticks: 1026, ..frame(1) });
-        assert!(!frame(0).admits(&late, timescale) && !frame(0).admits(&long, timescale));
+        // A gap, another cadence.
+        let late = AudioGroup { start: 1025, ..frame(1) };
+        let cadence = Cadence { frame_samples: 1536, sample_rate: 48_000 };
+        let other = AudioGroup { cadence, ..frame(1) };
+        assert!(!frame(0).admits(&late, timescale) && !frame(0).admits(&other, timescale));
         let large = AudioGroup { bytes: AUDIO_BYTES_TARGET, ..frame(5) };
         assert!(!frame(4).admits(&large, timescale));
+    }
+
+    /// How many frames of these durations share a PES packet with the one before them.
+    fn frames_a_packet(timescale: u32, durations: &[u64]) -> Vec<u32> {
+        let timescale = Timescale::new(timescale).unwrap();
+        let mut packets: Vec<AudioGroup> = Vec::new();
+        let mut start = 0;
+        for ticks in durations {
+            let next = frame_at(start, *ticks);
+            start += ticks;
+            match packets.last_mut() {
+                Some(group) if group.admits(&next, timescale) => group.join(&next),
+                _ => packets.push(next),
+            }
+        }
+        packets.iter().map(|group| group.frames).collect()
+    }
+
+    #[test]
+    fn frames_keep_their_own_times() {
+        assert_eq!(frames_a_packet(48_000, &[1024; 8]), [4, 4]);
+        // Rounded to milliseconds they last 21⅓ each.
+        assert_eq!(frames_a_packet(1_000, &[21, 21, 22, 21, 21, 22, 21, 21]), [4, 4]);
+        assert_eq!(frames_a_packet(90_000, &[1920; 8]), [4, 4]);
+        // All alike and all too short: the second is 1⅓ ms early.
+        assert_eq!(frames_a_packet(1_000, &[20; 4]), [1; 4]);
+        // A tick is let pass once, not with every frame.
+        assert_eq!(frames_a_packet(48_000, &[1025; 4]), [2, 2]);
+        assert_eq!(frames_a_packet(48_000, &[1025, 1023, 1025, 1023]), [4]);
+        // A frame is where it should be, whatever it lasts; those behind it are not.
+        assert_eq!(frames_a_packet(48_000, &[1024, 900, 1024, 1024]), [2, 2]);
+        // One that begins with the title is cut.
+        assert_eq!(frames_a_packet(48_000, &[700, 1024, 1024, 1024]), [1, 3]);
+    }
+
+    proptest! {
+        /// Whatever the spacing, a reader that counts on from each PES packet is off by rounding.
+        #[test]
+        fn counted_times_are_the_frames_own(
+            timescale in 100_u32..200_000,
+            durations in prop::collection::vec(1_u64..5_000, 1..50),
+        ) {
+            let packets = frames_a_packet(timescale, &durations);
+            let mut start = 0_u64;
+            let mut durations = durations.iter();
+            for frames in packets {
+                let origin = start;
+                for number in 0..frames {
+                    let is = (start - origin) as f64 / f64::from(timescale);
+                    let counted = f64::from(number) * 1024.0 / 48_000.0;
+                    let rounding = 1.0 / f64::from(timescale) + 0.5 / 90_000.0;
+                    prop_assert!((is - counted).abs() <= rounding + 1e-9);
+                    start += durations.next().unwrap();
+                }
+            }
+            prop_assert!(durations.next().is_none());
+        }
     }
 
     #[test]

@@ -111,7 +111,7 @@ impl Plan {
             let framing = stream.framing(sample.description_index)?;
             let frame = Frame::new(sample)?;
             let bytes = framing.audio_frame_bytes(sample.size_bytes)?;
-            let alone = clock.audio_frame(sample, bytes)?;
+            let alone = clock.audio_frame(sample, bytes, framing.cadence())?;
             let joined = open.as_mut().filter(|(group, _)| group.admits(&alone, clock.timescale));
             if let Some((group, _)) = joined {
                 group.join(&alone);

@@ -72,7 +72,8 @@ impl TrackSizer {
             }
             framing => {
                 let bytes = framing.audio_frame_bytes(sample.size_bytes)?;
-                self.push_frame(self.clock.audio_frame(sample, bytes)?);
+                let cadence = framing.cadence();
+                self.push_frame(self.clock.audio_frame(sample, bytes, cadence)?);
             }
         }
         if self.packets.max(self.clock_packets) > PACKETS_PER_SEGMENT_MAX {

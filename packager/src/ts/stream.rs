@@ -3,7 +3,7 @@
 use super::adts::{self, AdtsHeader};
 use super::annex_b::AnnexB;
 use super::language::iso_639_2;
-use super::pes;
+use super::pes::{self, Cadence};
 use crate::track::{AudioCodec, AudioParams, MediaParams, TrackInfo, TrackKind, VideoCodec};
 use crate::{FourCc, codec};
 
@@ -45,7 +45,7 @@ pub(super) enum Framing {
     AnnexB(AnnexB),
     Adts(AdtsHeader),
     /// Frames that carry their own sync word.
-    Bare,
+    Bare(Option<Cadence>),
 }
 
 impl Framing {
@@ -53,8 +53,17 @@ impl Framing {
     pub(super) fn audio_frame_bytes(&self, sample_bytes: u32) -> Result<u32, &'static str> {
         match self {
             Self::Adts(_) => AdtsHeader::framed_bytes(sample_bytes),
-            Self::Bare if sample_bytes <= pes::AUDIO_BYTES_MAX => Ok(sample_bytes),
+            Self::Bare(_) if sample_bytes <= pes::AUDIO_BYTES_MAX => Ok(sample_bytes),
             _ => Err("the audio frame is too long for a PES packet"),
+        }
+    }
+
+    /// How a reader counts the time of audio frames on, where the codec says.
+    pub(super) fn cadence(&self) -> Option<Cadence> {
+        match self {
+            Self::AnnexB(_) => None,
+            Self::Adts(header) => Some(header.cadence()),
+            Self::Bare(cadence) => *cadence,
         }
     }
 
@@ -145,13 +154,25 @@ fn mpeg_audio_type(audio: &AudioParams) -> u8 {
     if audio.sample_rate >= MPEG1_RATE_MIN { MPEG1_AUDIO } else { MPEG2_AUDIO }
 }
 
+/// Samples of a frame: 1536 of AC-3, and as many in a sample of E-AC-3 in MP4, which holds six blocks
+/// (ETSI TS 102 366); 1152 of MPEG-1 layers II and III. At lower rates the layers differ.
+fn cadence(audio: &AudioParams) -> Option<Cadence> {
+    let sample_rate = audio.sample_rate;
+    let frame_samples = match audio.codec {
+        AudioCodec::Ac3 | AudioCodec::Eac3 => 1536,
+        AudioCodec::Mp3 if sample_rate >= MPEG1_RATE_MIN => 1152,
+        _ => return None,
+    };
+    (sample_rate > 0).then_some(Cadence { frame_samples, sample_rate })
+}
+
 fn framing(media: &MediaParams) -> Option<Framing> {
     match media {
         MediaParams::Video(video) => AnnexB::new(video).map(Framing::AnnexB),
         MediaParams::Audio(audio) if audio.codec == AudioCodec::Aac => {
             AdtsHeader::new(audio.aac.as_ref()?).map(Framing::Adts)
         }
-        MediaParams::Audio(_) => Some(Framing::Bare),
+        MediaParams::Audio(audio) => Some(Framing::Bare(cadence(audio))),
         MediaParams::Text(_) => None,
     }
 }

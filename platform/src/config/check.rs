@@ -160,16 +160,23 @@ fn check_presets(presets: &[Preset], fail: &mut impl FnMut(&str, String, &str)) 
             let cause = "MPEG-TS has no single-file form".to_owned();
             fail(&format!("preset[{index}].addressing"), cause, "write \"segments\"");
         }
-        let fits = match preset.protection {
-            Protection::None => true,
-            Protection::Cenc | Protection::Cbcs => preset.packaging == Packaging::Cmaf,
-            Protection::Aes128 | Protection::SampleAes => preset.packaging == Packaging::Ts,
-        };
-        if !fits {
-            let cause = "the protection does not fit the packaging".to_owned();
-            let cure = "cenc and cbcs protect cmaf, aes-128 and sample-aes protect ts";
-            fail(&format!("preset[{index}].protection"), cause, cure);
-        }
+        check_protection(preset, &format!("preset[{index}].protection"), fail);
+    }
+}
+
+/// Protected presets belong to the configuration's language and come with content protection.
+fn check_protection(preset: &Preset, key: &str, fail: &mut impl FnMut(&str, String, &str)) {
+    let fits = match preset.protection {
+        Protection::None => return,
+        Protection::Cenc | Protection::Cbcs => preset.packaging == Packaging::Cmaf,
+        Protection::Aes128 | Protection::SampleAes => preset.packaging == Packaging::Ts,
+    };
+    if fits {
+        fail(key, "content protection is not built yet".to_owned(), "write \"none\"");
+    } else {
+        let cause = "the protection does not fit the packaging".to_owned();
+        let cure = "cenc and cbcs protect cmaf, aes-128 and sample-aes protect ts";
+        fail(key, cause, cure);
     }
 }
 

@@ -98,9 +98,9 @@ fn later_sources_win() {
 #[test]
 fn yaml_is_read_like_toml() {
     let toml = "[media]\nhttp = \"off\"\n[limits]\nconnections = 0x10\nheader_bytes = 2_048\n\
-                [[preset]]\nname = \"low\"\npackaging = \"ts\"\nprotection = \"aes-128\"\n";
+                [[preset]]\nname = \"low\"\npackaging = \"ts\"\nprotection = \"none\"\n";
     let yaml = "media:\n  http: \"off\"\nlimits:\n  connections: 16\n  header_bytes: 2 KiB\n\
-                ops:\npreset:\n- name: low\n  packaging: ts\n  protection: aes-128\n";
+                ops:\npreset:\n- name: low\n  packaging: ts\n  protection: none\n";
     let toml = Config::load(&sources("conf.toml", toml)).unwrap();
     let yaml = Config::load(&sources("conf.yaml", yaml)).unwrap();
     assert_eq!(toml.config, yaml.config);
@@ -155,6 +155,17 @@ fn what_is_not_built_says_so() {
         "conf.toml:2: `media.https`: TLS listeners are not built yet \
          (set it to \"off\" and terminate TLS in front)",
     );
+    for (packaging, protection) in
+        [("cmaf", "cenc"), ("cmaf", "cbcs"), ("ts", "aes-128"), ("ts", "sample-aes")]
+    {
+        refuse(
+            &format!(
+                "[[preset]]\nname = \"a\"\npackaging = \"{packaging}\"\nprotection = \"{protection}\"\n"
+            ),
+            "conf.toml:4: `preset[0].protection`: content protection is not built yet \
+             (write \"none\")",
+        );
+    }
 }
 
 #[test]
@@ -176,6 +187,11 @@ fn wrong_values_name_place_and_cure() {
             "[[preset]]\nname = \"ts\"\npackaging = \"ts\"\n",
             "c.toml:2: `preset[0].name`:",
             "exists",
+        ),
+        (
+            "[[preset]]\nname = \"a\"\npackaging = \"ts\"\nprotection = \"cenc\"\n",
+            "c.toml:4: `preset[0].protection`:",
+            "protect cmaf",
         ),
         ("[[preset]]\nname = \"a\"\n", "c.toml:1: `preset[0]`:", "missing field `packaging`"),
         ("[media\nhttp = 1\n", "c.toml:1:", "correct the syntax"),

@@ -12,6 +12,7 @@
 //! A reader is bound to one [`SourceVersion`] of its object and answers [`ObjectError::Changed`]
 //! rather than bytes of another.
 
+mod claim;
 mod error;
 mod key;
 mod local;
@@ -28,14 +29,15 @@ use bytes::Bytes;
 
 use crate::config::Config;
 
+pub use claim::Claim;
 pub use error::ObjectError;
 pub use key::ObjectKey;
 pub(crate) use local::mapped::file_of;
-pub use local::{LocalReader, LocalStore};
+pub use local::{LocalClaim, LocalReader, LocalStore};
 pub use meta::{ObjectEntry, ObjectMeta, PutMode, SourceVersion};
 pub use metrics::ObjectMetrics;
 #[cfg(feature = "s3")]
-pub use s3::{S3Reader, S3Settings, S3Store};
+pub use s3::{S3Claim, S3Reader, S3Settings, S3Store};
 pub use stream::ObjectStream;
 
 /// Largest range that one [`ObjectReader::slice`] answers. Larger ones go by
@@ -226,18 +228,6 @@ impl ObjectStore {
             #[cfg(feature = "s3")]
             Self::S3(_) => None,
         }
-    }
-
-    /// Removes everything below `folder`, which has at most `max_entries` objects.
-    pub async fn delete_folder(
-        &self,
-        folder: &ObjectKey,
-        max_entries: usize,
-    ) -> Result<(), ObjectError> {
-        for entry in self.list(Some(folder), max_entries).await? {
-            self.delete(&entry.key).await?;
-        }
-        Ok(())
     }
 
     /// Removes an object. One that isn't there is as good as removed.

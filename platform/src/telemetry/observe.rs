@@ -1,6 +1,7 @@
 //! The outermost layer of a service: gives each request its id, counts it and logs it.
 
 use std::future::Future;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
@@ -8,10 +9,13 @@ use std::time::Instant;
 use bytes::Buf;
 use http::{Method, Request, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
+use tokio::sync::watch;
 use tower_service::Service;
 
 use super::metrics::Finished;
 use super::{HttpMetrics, REQUEST_ID, RequestId};
+use crate::config::IpPrefix;
+use crate::http::{Connection, client_address};
 
 /// Wraps a service. The request's [`RequestId`] is among its extensions.
 #[derive(Clone, Debug)]
@@ -19,12 +23,30 @@ pub struct Observe<S> {
     service: S,
     pub(super) metrics: HttpMetrics,
     route_of: fn(&str) -> &'static str,
+    /// Networks whose `X-Forwarded-For` is believed; none of them until it is told.
+    trusted_proxies: Option<watch::Receiver<Vec<IpPrefix>>>,
 }
 
 impl<S> Observe<S> {
     /// `route_of` names the route of a path for metrics, by one of few names.
     pub fn new(service: S, metrics: HttpMetrics, route_of: fn(&str) -> &'static str) -> Self {
-        Self { service, metrics, route_of }
+        Self { service, metrics, route_of, trusted_proxies: None }
+    }
+
+    /// Looks for clients behind these proxies, of which each request finds the latest list.
+    #[must_use]
+    pub fn behind(mut self, trusted_proxies: watch::Receiver<Vec<IpPrefix>>) -> Self {
+        self.trusted_proxies = Some(trusted_proxies);
+        self
+    }
+
+    /// Where a request comes from, if it came by a listener and not from within.
+    fn client_of<T>(&self, request: &Request<T>) -> Option<IpAddr> {
+        let peer = request.extensions().get::<Connection>()?.peer;
+        let Some(trusted) = &self.trusted_proxies else {
+            return peer.ip();
+        };
+        client_address(peer, request.headers(), &trusted.borrow())
     }
 }
 
@@ -47,6 +69,7 @@ where
         let path = loggable_path(request.uri().path());
         let exchange = Exchange {
             route: (self.route_of)(request.uri().path()),
+            client: self.client_of(&request),
             method: request.method().clone(),
             path,
             id,
@@ -81,6 +104,7 @@ fn loggable_path(path: &str) -> String {
 #[derive(Debug)]
 struct Exchange {
     route: &'static str,
+    client: Option<IpAddr>,
     method: Method,
     path: String,
     id: RequestId,
@@ -104,9 +128,10 @@ impl Drop for Exchange {
         let total_seconds = self.began.elapsed().as_secs_f64();
         let (id, method, path) = (self.id.as_str(), self.method.as_str(), self.path.as_str());
         let total_ms = milliseconds(total_seconds);
+        let client = self.client.map(tracing::field::display);
         let Some(answer) = &self.answer else {
             self.metrics.abandon();
-            tracing::info!(target: "access", id, method, path, total_ms, "no answer");
+            tracing::info!(target: "access", id, client, method, path, total_ms, "no answer");
             return;
         };
         let first_byte_seconds = answer.first_byte_seconds.unwrap_or(total_seconds);
@@ -122,6 +147,7 @@ impl Drop for Exchange {
         tracing::info!(
             target: "access",
             id,
+            client,
             method,
             path,
             status = answer.status.as_u16(),

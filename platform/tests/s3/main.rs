@@ -2,6 +2,7 @@
 //! passes, and makes trouble when it is told to.
 #![cfg(feature = "s3")]
 
+mod claims;
 mod proxy;
 
 use std::io::{BufRead, BufReader};

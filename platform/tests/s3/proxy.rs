@@ -1,5 +1,6 @@
 //! A proxy between store and server: a delay, counters, and trouble on demand.
 
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -39,6 +40,9 @@ pub(crate) struct Proxy {
     pub(crate) enforces_if_match: AtomicBool,
     /// The `If-Match` of each PUT that has one.
     pub(crate) conditional_puts: Mutex<Vec<String>>,
+    /// Tag of what was put last at a path; none after a DELETE. The server behind ignores the
+    /// condition of a PUT, which a real one obeys, so that it is judged here.
+    written: tokio::sync::Mutex<HashMap<String, Option<String>>>,
     /// Such PUTs are answered 412.
     pub(crate) refuses_conditional_puts: AtomicBool,
     /// Every request is answered 503.
@@ -91,6 +95,7 @@ impl Proxy {
             is_silent: AtomicBool::new(false),
             enforces_if_match: AtomicBool::new(false),
             conditional_puts: Mutex::new(Vec::new()),
+            written: tokio::sync::Mutex::default(),
             refuses_conditional_puts: AtomicBool::new(false),
             is_down: AtomicBool::new(false),
             refused: Mutex::new(None),
@@ -147,7 +152,8 @@ impl Proxy {
             None if is_conditional && self.refuses_conditional_puts.load(Ordering::SeqCst) => {
                 status(StatusCode::PRECONDITION_FAILED)
             }
-            None => self.forward(request, is_get, if_match).await,
+            None if is_get => self.forward(request, is_get, if_match).await,
+            None => self.change(request, if_match).await,
         };
         self.at_once.fetch_sub(1, Ordering::SeqCst);
         let ended = Instant::now();
@@ -169,6 +175,42 @@ impl Proxy {
         };
         let fails = fails || is_refused || self.is_down.load(Ordering::SeqCst);
         fails.then(|| status(StatusCode::SERVICE_UNAVAILABLE))
+    }
+
+    /// Forwards what is no GET; of PUTs with a condition, one at a time and if it is met.
+    async fn change(
+        &self,
+        request: Request<Incoming>,
+        if_match: Option<String>,
+    ) -> Response<ProxyBody> {
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        let is_plain_put = method == Method::PUT
+            && request.uri().query().is_none_or(|query| {
+                // Parts of an upload are no objects yet.
+                !query.contains("uploadId")
+            });
+        let is_delete = method == Method::DELETE;
+        if !is_plain_put && !is_delete {
+            return self.forward(request, false, if_match).await;
+        }
+        let mut written = match if_match {
+            Some(_) => Some(self.written.lock().await),
+            None => None,
+        };
+        let last = written.as_ref().and_then(|written| written.get(&path));
+        if last.is_some_and(|last| *last != if_match) {
+            return status(StatusCode::PRECONDITION_FAILED);
+        }
+        let answer = self.forward(request, false, if_match).await;
+        if answer.status().is_success() {
+            let etag = answer.headers().get("etag").map(|etag| etag.to_str().unwrap().to_owned());
+            let etag = etag.filter(|_| !is_delete);
+            match &mut written {
+                Some(written) => drop(written.insert(path, etag)),
+                None => drop(self.written.lock().await.insert(path, etag)),
+            }
+        }
+        answer
     }
 
     async fn forward(

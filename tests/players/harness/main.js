@@ -4,6 +4,7 @@
 import { BarcodeReader } from './barcode.js';
 import { PLAYERS } from './players.js';
 import { Listener } from './sound.js';
+import { playTrick } from './trick.js';
 
 const FRAMES_MAX = 20000;
 const SEEK_TIMEOUT_MS = 15000;
@@ -58,6 +59,11 @@ async function play(options, evidence) {
   await playOn(options.seconds, evidence, 'play');
   if (listener && options.tones) await probeTones(adapter, listener, options.tones, evidence);
   if (options.switch) await switchRenditions(adapter, evidence);
+  if (options.trickGop !== null) {
+    await playTrick(adapter, video, options.trickGop / options.fps, evidence);
+    await keepAwayFromEnd(3);
+    await playOn(1, evidence, 'after trick');
+  }
   for (const fraction of options.seekFractions) await seek(fraction, evidence);
   if (options.toEnd) await playToEnd(evidence);
   evidence.latencyMs = listener?.latencyMs;

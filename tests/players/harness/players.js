@@ -1,6 +1,8 @@
 // One face for four players. Each adapter has
 //   load(url), renditions() -> [{id, width, height, bitrate}], fix(id | null), audio() -> [language],
 //   selectAudio(language), text() -> [language], selectText(language | null), version
+// and, where the player can show I-frames, either trickPlay(rate) and cancelTrickPlay(), or
+//   iframePlayer(element) -> {showAt(time), destroy()}
 // and reports through onError({fatal, code, message, url}).
 
 const ISO_639_1 = { eng: 'en', fra: 'fr', fre: 'fr', deu: 'de', ger: 'de', spa: 'es', ita: 'it' };
@@ -47,6 +49,14 @@ async function hlsJs(video, config, onError) {
     fix: (id) => { hls.nextLevel = id ?? -1; },
     audio: () => unique(hls.audioTracks.map(({ lang }) => lang)),
     selectAudio: (language) => { hls.audioTrack = hls.audioTracks.indexOf(find(hls.audioTracks, language, 'lang')); },
+    iframePlayer: async (element) => {
+      const iframes = hls.createIFramePlayer();
+      if (!iframes) throw new Error('hls.js found no I-frame playlist');
+      iframes.on(Hls.Events.ERROR, (_, { fatal, details, url, frag, error }) =>
+        onError({ fatal, code: `I-frames: ${details}`, message: error?.message, url: url || frag?.url }));
+      iframes.attachMedia(element);
+      return { showAt: (time) => iframes.loadMediaAt(time), destroy: () => iframes.destroy() };
+    },
     text: () => unique(hls.subtitleTracks.map(({ lang }) => lang)),
     selectText: (language) => {
       hls.subtitleTrack = hls.subtitleTracks.indexOf(find(hls.subtitleTracks, language, 'lang'));
@@ -77,6 +87,8 @@ async function shakaPlayer(video, config, onError) {
     },
     audio: () => unique(player.getAudioTracks().map(({ language }) => language)),
     selectAudio: (language) => player.selectAudioTrack(find(player.getAudioTracks(), language), 0),
+    trickPlay: (rate) => player.trickPlay(rate),
+    cancelTrickPlay: () => player.cancelTrickPlay(),
     text: () => unique(player.getTextTracks().map(({ language }) => language)),
     selectText: (language) => player.selectTextTrack(find(player.getTextTracks(), language)),
   };

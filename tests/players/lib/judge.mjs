@@ -4,6 +4,7 @@ const WRONG_SHARE_MAX = 0.02; // pictures caught between two renditions may be u
 const TONE_TOLERANCE_HZ = 8;
 const STALL_MS_MIN = 100; // shorter waits are the scheduler's on a busy machine
 const GAP_SECONDS_MAX = 0.1; // between buffered ranges around what was played
+const TRICK_PICTURES_MIN = 3;
 const CUE_LATE_SECONDS_MAX = 0.6;
 
 /** Returns `{failures: [text], barcode, avsync, played}`. */
@@ -22,6 +23,7 @@ export function judge(options, evidence, network) {
   if (stalls.length > options.stallsMax) failures.push(`${stalls.length} stalls: ${JSON.stringify(stalls)}`);
   if (options.fps !== null) report.barcode = judgeBarcode(options, evidence, failures);
   if (options.avsync !== null) report.avsync = judgeSync(options, evidence, failures);
+  if (options.trickGop !== null) judgeTrick(options, evidence, network, failures);
   judgeTones(options, evidence, failures);
   judgeText(options, evidence, failures);
   report.played = judgeRenditions(options, evidence, failures);
@@ -85,6 +87,29 @@ function judgeSync(options, { frames, beeps = [] }, failures) {
   if (offsets.length < 2) failures.push(`only ${offsets.length} beeps could be compared with the picture`);
   else if (Math.abs(result.avOffsetMs) > options.avsyncMsMax) failures.push(`sound is ${result.avOffsetMs} ms away from the picture`);
   return result;
+}
+
+// Either each picture answers a time that was asked for, or they follow one another: what is
+// buffered when trick play begins is played out first.
+function judgeTrick({ trickGop, fps, barcodeFirst }, { trick = [], frames }, { iframes }, failures) {
+  if (iframes < TRICK_PICTURES_MIN) failures.push(`${iframes} I-frames were requested`);
+  const asked = trick.filter(({ target }) => target !== undefined);
+  for (const { target, number } of asked) {
+    const expected = barcodeFirst + Math.floor((target * fps) / trickGop) * trickGop;
+    if (number !== expected) failures.push(`trick play at ${target.toFixed(3)} s shows frame ${number}, expected ${expected}`);
+  }
+  if (asked.length === 0) {
+    const steps = differences(trick).filter(({ from, step }) => step === trickGop && (from - barcodeFirst) % trickGop === 0);
+    if (steps.length < TRICK_PICTURES_MIN) failures.push(`trick play went from I-frame to I-frame ${steps.length} times`);
+  }
+  if (!differences(frames.filter(({ phase }) => phase === 'after trick')).some(({ step }) => step === 1)) {
+    failures.push('after trick play, pictures do not follow one another');
+  }
+}
+
+function differences(frames) {
+  const numbers = frames.map(({ number }) => number).filter((number) => number !== null);
+  return numbers.slice(1).map((number, index) => ({ from: numbers[index], step: number - numbers[index] }));
 }
 
 function judgeTones({ tones }, evidence, failures) {

@@ -20,6 +20,7 @@ export const USAGE = `usage: node play.mjs --url URL --player hls.js|shaka|dash.
   --avsync HZ            a beep of HZ on each whole second, compared with the barcode's time
   --beep-phase S         media time of the first beep (0)
   --avsync-ms-max N      (45; the measuring floor is 0 to 15)
+  --trick N              play I-frames, of which there is one each N pictures, and demand no others
   --text LANGUAGE        show subtitles of that language and demand cues
   --text-match REGEX     that each cue must match
   --renditions-min N     distinct picture sizes that must have been played (1; all with --switch)
@@ -33,7 +34,7 @@ export const USAGE = `usage: node play.mjs --url URL --player hls.js|shaka|dash.
   --verbose              all frames in the output`;
 
 const STRINGS = ['url', 'player', 'seconds', 'seeks', 'seed', 'barcode', 'barcode-first', 'offset-ms-max', 'seek-frames-max', 'frames', 'tones',
-  'avsync', 'beep-phase', 'avsync-ms-max', 'text', 'text-match', 'renditions-min', 'protocol', 'stalls-max', 'config',
+  'avsync', 'beep-phase', 'avsync-ms-max', 'trick', 'text', 'text-match', 'renditions-min', 'protocol', 'stalls-max', 'config',
   'expect-error', 'timeout', 'screenshot', 'h3', 'map'];
 const FLAGS = ['switch', 'to-end', 'audio-probe', 'ignore-certificate', 'verbose', 'help'];
 const DEFAULTS = { seconds: 6, seeks: 0, seed: 1, 'barcode-first': 0, 'offset-ms-max': 25, 'seek-frames-max': 1, 'beep-phase': 0,
@@ -60,6 +61,7 @@ export function normalise(raw) {
   };
   const optional = (name) => (raw[name] === undefined ? null : number(name));
   const tones = raw['audio-probe'] || raw.tones ? parseTones(raw.tones) : null;
+  if (raw.trick !== undefined && raw.barcode === undefined) throw new Error('--trick needs --barcode');
   return {
     name: raw.name || `${raw.player} ${new URL(raw.url).pathname}`,
     url: raw.url,
@@ -78,6 +80,7 @@ export function normalise(raw) {
     beepPhase: number('beep-phase'),
     avsyncMsMax: number('avsync-ms-max'),
     listen: Boolean(tones || raw.avsync),
+    trickGop: optional('trick'),
     text: raw.text ?? null,
     textMatch: raw['text-match'] ?? null,
     renditionsMin: optional('renditions-min'),

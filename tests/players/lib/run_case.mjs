@@ -4,6 +4,8 @@ import { fileURLToPath } from 'node:url';
 import { judge } from './judge.mjs';
 import { serveStatic } from './static_server.mjs';
 
+// What the server names pictures that stand alone: i7.m4s, i7.ts.
+const IFRAME = /\/i\d+\.(m4s|ts)$/;
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 
 /** The page and the players, on an ephemeral port of 127.0.0.1. */
@@ -43,7 +45,7 @@ async function withTimeout(page, options) {
 
 // Aborted requests are how players change their minds; they are no failures.
 async function watchNetwork(context, page, harnessOrigin) {
-  const log = { protocols: {}, bad: [], requests: 0 };
+  const log = { protocols: {}, bad: [], requests: 0, iframes: 0 };
   const urls = new Map();
   const session = await context.newCDPSession(page);
   await session.send('Network.enable');
@@ -52,6 +54,7 @@ async function watchNetwork(context, page, harnessOrigin) {
   session.on('Network.responseReceived', ({ response: { url, status, protocol } }) => {
     if (!isMedia(url)) return;
     log.requests += 1;
+    if (IFRAME.test(new URL(url).pathname)) log.iframes += 1;
     log.protocols[protocol] = (log.protocols[protocol] || 0) + 1;
     if (status >= 400) log.bad.push({ url, reason: `status ${status}` });
   });
@@ -80,6 +83,7 @@ function summarise(options, evidence, network, consoleErrors) {
     text: { languages: evidence.textLanguages, cues: evidence.cues.length, first: evidence.cues[0] },
     seeks: evidence.seeks,
     switches: evidence.switches,
+    ...(options.trickGop !== null ? { trick: { iframes: network.iframes, pictures: evidence.trick } } : {}),
     stalls: evidence.stalls,
     buffered: evidence.ranges,
     ended: evidence.ended,

@@ -92,3 +92,15 @@ fn a_track_is_listed_once() {
     let track = document().pointer("/tracks/0").unwrap().clone();
     assert!(parse_with("/tracks", json!([track.clone(), track])).unwrap_err().contains("twice"));
 }
+
+/// The document above is from before pictures had digests.
+#[test]
+fn each_picture_has_a_digest_or_none_has() {
+    let document = parse_with("/title", json!("Film")).unwrap();
+    assert!(document.poster_digest.is_none());
+    let mut images = self::document()["images"].clone();
+    images["digests"] = json!(["00"]);
+    assert_eq!(parse_with("/images", images.clone()).unwrap().images.unwrap().digests, ["00"]);
+    images["digests"] = json!(["00", "11"]);
+    assert!(parse_with("/images", images).unwrap_err().contains("digests"));
+}

@@ -52,7 +52,7 @@ fn split(size_bytes: u32, cuts: &[f64]) -> Vec<Subsample> {
     subsamples
 }
 
-fn entry_for(segment: &SegmentSamples) -> SegmentEntry {
+pub(in crate::index) fn entry_for(segment: &SegmentSamples) -> SegmentEntry {
     SegmentEntry {
         decode_time: segment.samples[0].decode_time,
         media_bytes: segment.samples.iter().map(|sample| u64::from(sample.size_bytes)).sum(),
@@ -60,6 +60,11 @@ fn entry_for(segment: &SegmentSamples) -> SegmentEntry {
         event_bytes: segment.events.len() as u32,
         ..SegmentEntry::default()
     }
+}
+
+/// Decodes a block that was encoded without a guide.
+fn decode(segment: &SegmentSamples, block: &[u8]) -> Result<SegmentSamples, PackageError> {
+    decode_block(StoredBlock { entry: &entry_for(segment), bytes: block }, None)
 }
 
 /// Layouts in which no sample has a subsample are stored as "none".
@@ -70,7 +75,7 @@ fn same_layout(left: &SubsampleMap, right: &SubsampleMap, samples: usize) -> boo
 proptest! {
     #[test]
     fn blocks_round_trip(segment in segments()) {
-        let decoded = decode_block(&entry_for(&segment), &encode_block(&segment)).unwrap();
+        let decoded = decode(&segment, &encode_block(&segment, &[]).bytes).unwrap();
         prop_assert_eq!(&decoded.samples, &segment.samples);
         prop_assert!(same_layout(&decoded.layout, &segment.layout, segment.samples.len()));
     }
@@ -79,14 +84,14 @@ proptest! {
     /// panic or reserve more than they back.
     #[test]
     fn damage_is_refused(segment in segments(), at: prop::sample::Index, bit in 0..8_u8) {
-        let mut block = encode_block(&segment);
+        let mut block = encode_block(&segment, &[]).bytes;
         let at = at.index(block.len());
         block[at] ^= 1 << bit;
-        prop_assert!(decode_block(&entry_for(&segment), &block).is_err());
+        prop_assert!(decode(&segment, &block).is_err());
 
         let crc = crc32fast::hash(&block[CRC_BYTES..]);
         block[..CRC_BYTES].copy_from_slice(&crc.to_le_bytes());
-        let _ = decode_block(&entry_for(&segment), &block);
+        let _ = decode(&segment, &block);
     }
 }
 
@@ -95,6 +100,17 @@ fn events_survive() {
     let mut segment = SegmentSamples::default();
     segment.samples.push(Sample { size_bytes: 9, duration_ticks: 1, ..Sample::default() });
     segment.events = b"\0\0\0\x08emsg".to_vec();
-    let decoded = decode_block(&entry_for(&segment), &encode_block(&segment)).unwrap();
+    let decoded = decode(&segment, &encode_block(&segment, &[]).bytes).unwrap();
     assert_eq!(decoded.events, segment.events);
+}
+
+/// The counts of a table are believed only as far as the bytes of the block go.
+#[test]
+fn a_lying_count_reserves_nothing() {
+    let samples = vec![Sample { size_bytes: 9, ..Sample::default() }; 4];
+    let segment = SegmentSamples { samples, ..SegmentSamples::default() };
+    let bytes = encode_block(&segment, &[]).bytes;
+    let entry = SegmentEntry { sample_count: u32::MAX, ..entry_for(&segment) };
+    let error = decode_block(StoredBlock { entry: &entry, bytes: &bytes }, None).unwrap_err();
+    assert!(error.to_string().contains("shorter than its samples"), "{error}");
 }

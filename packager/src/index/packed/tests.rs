@@ -3,7 +3,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::index::block::tests::segments;
 use crate::index::{
-    BlockPlace, IndexBuilder, MediaIdentity, Sidecar, SidecarHeader, TrackIndex, segment_samples,
+    BlockPlace, IndexBuilder, MediaIdentity, Sidecar, SidecarHeader, StoredBlock, TrackIndex,
+    segment_samples,
 };
 use crate::plan::CutList;
 use crate::track::{
@@ -86,7 +87,7 @@ fn unpack(sidecar: &Sidecar, media: &[u8]) -> Vec<(Sample, Vec<u8>)> {
         let span = entry.span();
         let span = &media[span.start as usize..span.end as usize];
         let (block, rest) = span.split_at(entry.block_len_bytes as usize);
-        let segment = segment_samples(entry, block).unwrap();
+        let segment = segment_samples(StoredBlock { entry, bytes: block }, None).unwrap();
         let mut at = 0;
         for sample in segment.samples {
             let start = sample.offset_bytes as usize;
@@ -158,7 +159,7 @@ proptest! {
         let block = place_segment(&mut entry, &mut segment, &mut [], start);
         let samples_start = start + block.len() as u64;
         prop_assert_eq!(entry.span(), start..samples_start + entry.media_bytes);
-        let decoded = segment_samples(&entry, &block).unwrap();
+        let decoded = segment_samples(StoredBlock { entry: &entry, bytes: &block }, None).unwrap();
         prop_assert_eq!(decoded.samples[0].offset_bytes, samples_start);
         prop_assert_eq!(&decoded.samples, &segment.samples);
     }

@@ -23,9 +23,14 @@ fn index(segments: Vec<SegmentEntry>, iframes: Vec<IFrameEntry>) -> TrackIndex {
     }
 }
 
-/// Writes an index, whatever it says, with right checksums, and reads it again.
+/// An index, whatever it says, as a file with right checksums.
+fn write(index: &TrackIndex) -> Vec<u8> {
+    let (index, media) = (index.clone(), MediaIdentity::default());
+    write_sidecar(&Sidecar { index, block_place: BlockPlace::Media, media, guide: Some(3) }, &[])
+}
+
 fn again(index: &TrackIndex) -> Result<Sidecar, PackageError> {
-    Sidecar::parse(&write_sidecar(index, MediaIdentity::default(), BlockPlace::Media, &[]))
+    Sidecar::parse(&write(index))
 }
 
 #[track_caller]
@@ -51,7 +56,8 @@ const SEGMENT: SegmentEntry = SegmentEntry {
 #[test]
 fn an_index_is_read_as_it_was_written() {
     let index = index(vec![SEGMENT], Vec::new());
-    assert_eq!(again(&index).unwrap().index, index);
+    let read = again(&index).unwrap();
+    assert_eq!((read.index, read.guide), (index, Some(3)));
 }
 
 #[test]
@@ -77,4 +83,16 @@ fn a_head_that_its_table_contradicts_is_refused() {
     let mut other = index(vec![SEGMENT], Vec::new());
     other.info.sample_entries.push(vec![0; 7]);
     check_refused(&other, "no box");
+}
+
+/// What an earlier version wrote is not damaged, only to be made anew.
+#[test]
+fn another_format_is_stale() {
+    let mut bytes = write(&index(vec![SEGMENT], Vec::new()));
+    assert!(Sidecar::parse(&bytes).is_ok());
+    bytes[7] = 1;
+    let error = Sidecar::parse(&bytes).unwrap_err();
+    assert!(matches!(error, PackageError::StaleIndex { found: 1, wanted: FORMAT }), "{error}");
+    bytes[0] ^= 1;
+    assert!(matches!(Sidecar::parse(&bytes), Err(PackageError::CorruptIndex { offset: 0, .. })));
 }

@@ -105,6 +105,30 @@ fn hevc_has_its_own_types() {
     check(&framing, &[own_sei, idr], true, &[delimiter, vps, sei, own_sei, idr]);
 }
 
+/// A second view of MV-HEVC, or an alpha plane: `nuh_layer_id` 1. Its parameter sets do not stand
+/// in for those of the base.
+#[test]
+fn layers_beyond_the_base_are_left_out() {
+    let (vps, sps, delimiter) = (&[0x40, 1, 1][..], &[0x42, 1, 2][..], &[0x46, 1, 0x50][..]);
+    let (idr, slice) = (&[0x26, 1, 9, 9][..], &[0x02, 1, 8][..]);
+    let (sps_1, idr_1, slice_1) = (&[0x42, 9, 2][..], &[0x2a, 9, 7, 7, 7][..], &[0x02, 9, 6][..]);
+    // The highest bit of the layer is in the first byte.
+    let slice_32 = &[0x03, 1, 6][..];
+    for length_size in [1, 2, 4] {
+        let framing = annex_b(VideoCodec::Hevc, length_size, &[vps, sps, sps_1]);
+        check(&framing, &[idr, idr_1], true, &[delimiter, vps, sps, idr]);
+        check(&framing, &[sps_1, idr, idr_1], true, &[delimiter, vps, sps, idr]);
+        let mixed = [slice_1, slice, slice_32, &[][..], slice, slice_1];
+        check(&framing, &mixed, false, &[delimiter, slice, slice]);
+        check(&framing, &[slice_1], false, &[delimiter]);
+        // Too short to name a layer.
+        check(&framing, &[slice, &[0x02]], false, &[delimiter, slice, &[0x02]]);
+    }
+    // In H.264 the same bits mean something else.
+    let framing = annex_b(VideoCodec::Avc, 4, &[]);
+    check(&framing, &[&[0x41, 9, 6]], false, &[AUD, &[0x41, 9, 6]]);
+}
+
 #[test]
 fn lengths_that_lie_are_errors() {
     let framing = annex_b(VideoCodec::Avc, 4, &[SPS]);

@@ -4,6 +4,7 @@
 //! and renamed into place; the folders above it are synced after it. A crash leaves the old object,
 //! the new one, or an unfinished file that is swept up later: never half an object.
 
+mod claim;
 mod copy;
 pub(crate) mod mapped;
 mod mapping;
@@ -25,6 +26,7 @@ use super::{
     blocking,
 };
 
+pub use claim::LocalClaim;
 pub use reader::LocalReader;
 
 /// The folder of unfinished files. Keys can't begin with a dot.

@@ -6,6 +6,7 @@
 //! every store honours the condition.
 
 mod block_cache;
+mod claim;
 mod reader;
 mod run;
 mod upload;
@@ -28,6 +29,7 @@ use super::{
 use crate::config;
 use block_cache::BlockCache;
 
+pub use claim::S3Claim;
 pub use reader::S3Reader;
 
 /// Time to a TCP and TLS connection.
