@@ -12,7 +12,7 @@
 //! | [`key_file`] | the key that is made where none is configured |
 //! | [`revocations`] | sessions that ended before their tokens |
 //!
-//! The format is decision 0014.
+//! The format is decision 0016.
 
 mod codec;
 pub mod grant;
