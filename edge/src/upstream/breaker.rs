@@ -4,10 +4,6 @@
 //! them inside the window it opens. Open, it lets nothing through until its time is over. Then it
 //! is half open: one request goes through as a probe, and its outcome closes the breaker or opens
 //! it again. Time comes in as an argument.
-//!
-//! An upstream that hangs fails no request, since a faster one answers and the request to it is
-//! cancelled. One such loss says nothing, one request in twenty is slow by definition; from the
-//! second in a row on, without a success between, each counts as a failure.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -49,12 +45,7 @@ pub struct Breaker {
     settings: BreakerSettings,
     state: State,
     generation: u64,
-    /// Races lost since the last success.
-    losses: u32,
 }
-
-/// Races lost in a row from which on a loss is a failure.
-const LOSSES_MIN: u32 = 2;
 
 #[derive(Debug)]
 enum State {
@@ -72,8 +63,7 @@ enum State {
 
 impl Breaker {
     pub fn new(settings: BreakerSettings) -> Self {
-        let state = State::Closed { failures: VecDeque::new() };
-        Self { settings, state, generation: 0, losses: 0 }
+        Self { settings, state: State::Closed { failures: VecDeque::new() }, generation: 0 }
     }
 
     /// Whether [`Self::admit`] would let a request through.
@@ -96,9 +86,6 @@ impl Breaker {
     }
 
     pub fn handle_outcome(&mut self, now: Instant, ticket: Ticket, outcome: Outcome) {
-        if outcome == Outcome::Success {
-            self.losses = 0;
-        }
         if ticket.generation != self.generation {
             return;
         }
@@ -122,20 +109,6 @@ impl Breaker {
         failures.push_back(now);
         if self.settings.failures as usize <= failures.len() {
             self.open(now);
-        }
-    }
-
-    /// A request that was given up, because another upstream that was asked later had answered.
-    /// Its ticket is abandoned besides.
-    pub fn handle_lost_race(&mut self, now: Instant) {
-        self.losses = self.losses.saturating_add(1);
-        if self.losses < LOSSES_MIN {
-            return;
-        }
-        match self.state {
-            State::Closed { .. } => self.handle_failure(now),
-            State::HalfOpen { is_probing: true } => self.open(now),
-            State::HalfOpen { is_probing: false } | State::Open { .. } => {}
         }
     }
 
@@ -205,7 +178,6 @@ mod tests {
         failures: Vec<u64>,
         opened: Option<u64>,
         probe: Option<Ticket>,
-        losses: u32,
     }
 
     impl Model {
@@ -228,7 +200,6 @@ mod tests {
         Admit,
         Settle(usize, Outcome),
         Late,
-        Lost,
     }
 
     fn events() -> impl Strategy<Value = Vec<Event>> {
@@ -242,7 +213,6 @@ mod tests {
             6 => Just(Event::Admit),
             6 => (any::<usize>(), outcome).prop_map(|(index, outcome)| Event::Settle(index, outcome)),
             1 => Just(Event::Late),
-            1 => Just(Event::Lost),
         ];
         prop::collection::vec(event, 1..200)
     }
@@ -253,7 +223,7 @@ mod tests {
             let start = Instant::now();
             let mut now = 0;
             let mut breaker = Breaker::new(SETTINGS);
-            let mut model = Model { failures: Vec::new(), opened: None, probe: None, losses: 0 };
+            let mut model = Model { failures: Vec::new(), opened: None, probe: None };
             // Tickets under way, with whether the model was closed, and since which change.
             let mut under_way: Vec<(Ticket, u64)> = Vec::new();
             let mut changes = 0_u64;
@@ -276,7 +246,6 @@ mod tests {
                             breaker.handle_outcome(at, probe, outcome);
                             match outcome {
                                 Outcome::Success => {
-                                    model.losses = 0;
                                     changes += 1;
                                     model.opened = None;
                                     model.failures.clear();
@@ -287,22 +256,10 @@ mod tests {
                         } else if !under_way.is_empty() {
                             let (ticket, since) = under_way.swap_remove(index % under_way.len());
                             breaker.handle_outcome(at, ticket, outcome);
-                            if outcome == Outcome::Success {
-                                model.losses = 0;
-                            }
                             let counts = since == changes && model.opened.is_none();
                             if counts && outcome == Outcome::Failure {
                                 model.fail(now);
                             }
-                        }
-                    }
-                    Event::Lost => {
-                        breaker.handle_lost_race(at);
-                        model.losses += 1;
-                        if 2 <= model.losses && model.opened.is_none() {
-                            model.fail(now);
-                        } else if 2 <= model.losses && model.probe.take().is_some() {
-                            model.opened = Some(now);
                         }
                     }
                     Event::Late => {

@@ -223,11 +223,6 @@ impl Node {
         self.judge(|breaker, now| breaker.handle_failure(now));
     }
 
-    /// A request that another upstream answered sooner, though it was asked later.
-    pub(super) fn handle_lost_race(&self) {
-        self.judge(|breaker, now| breaker.handle_lost_race(now));
-    }
-
     fn judge(&self, change: impl FnOnce(&mut Breaker, std::time::Instant)) {
         let now = Instant::now().into_std();
         let mut judged = self.judged();

@@ -37,7 +37,6 @@ pub(super) struct Race<'a> {
     key: u64,
     is_safe: bool,
     tried: Vec<usize>,
-    running: Vec<usize>,
     under_way: FuturesUnordered<BoxFuture<'static, Finished>>,
     /// What is answered when nothing better comes.
     fallback: Option<Result<Response<FetchBody>, FetchError>>,
@@ -68,7 +67,6 @@ impl<'a> Race<'a> {
             key,
             is_safe,
             tried: Vec::new(),
-            running: Vec::new(),
             under_way: FuturesUnordered::new(),
             fallback: None,
         }
@@ -100,15 +98,11 @@ impl<'a> Race<'a> {
     /// Takes the end of an attempt in: the answer, or nothing while others are under way.
     fn handle(&mut self, finished: Finished) -> Option<Result<Response<FetchBody>, FetchError>> {
         let node = &self.inner.nodes[finished.index];
-        self.running.retain(|index| *index != finished.index);
         let (was_sent, is_error) = match finished.outcome {
             Ok(response) if !is_failure(response.status()) => {
                 self.inner.handle_first_byte(finished.first_byte);
                 if finished.is_hedge {
                     node.metrics.hedges_won.inc();
-                    for slower in &self.running {
-                        self.inner.nodes[*slower].handle_lost_race();
-                    }
                 }
                 return Some(Ok(response));
             }
@@ -201,7 +195,6 @@ impl<'a> Race<'a> {
             Why::Hedge => drop(node.metrics.hedges.inc()),
         }
         self.tried.push(index);
-        self.running.push(index);
         let ask = self.ask.clone();
         self.under_way.push(Box::pin(async move {
             if !pause.is_zero() {

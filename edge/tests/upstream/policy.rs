@@ -145,44 +145,6 @@ async fn slow_answers_are_hedged_once_and_the_loser_is_cancelled() {
     assert!(more <= 2, "{more} hedges of fast answers");
 }
 
-/// An upstream that hangs is hidden by hedges, and soon asked no more: the budget would not last.
-#[tokio::test(flavor = "multi_thread")]
-async fn an_upstream_that_hangs_loses_its_titles() {
-    let settings = platform::config::Fetch {
-        hedge: true,
-        first_byte_timeout_seconds: 5.0,
-        breaker_open_seconds: 0.5,
-        ..fast()
-    };
-    let doubles = [Double::start(ok(b"x")).await, Double::start(ok(b"x")).await];
-    let upstreams = start(&settings, &doubles.each_ref().map(Double::url));
-    let path = title_of(&doubles[0], &upstreams).await;
-    for _ in 0..60 {
-        fetch(&upstreams, &path).await.unwrap();
-    }
-    doubles[0].now(Does::Hang);
-    let before = doubles[0].count();
-    let began = Instant::now();
-    for _ in 0..6 {
-        assert_eq!(upstreams.states()[0].1, BreakerState::Closed);
-        fetch(&upstreams, &path).await.unwrap();
-    }
-    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
-    assert_eq!(upstreams.states()[0].1, BreakerState::Open);
-    for _ in 0..20 {
-        fetch(&upstreams, &path).await.unwrap();
-    }
-    assert_eq!(doubles[0].count() - before, 6);
-    // A probe that hangs opens the breaker anew, one that answers closes it.
-    tokio::time::sleep(Duration::from_millis(600)).await;
-    fetch(&upstreams, &path).await.unwrap();
-    assert_eq!(upstreams.states()[0].1, BreakerState::Open);
-    doubles[0].now(ok(b"x"));
-    tokio::time::sleep(Duration::from_millis(600)).await;
-    fetch(&upstreams, &path).await.unwrap();
-    assert_eq!(upstreams.states()[0].1, BreakerState::Closed);
-}
-
 /// Everything slow: hedges stop when the budget is used up.
 #[tokio::test(flavor = "multi_thread")]
 async fn hedges_stay_within_the_budget() {
