@@ -1,0 +1,659 @@
+//! The cache as its callers see it, and the way of one request through it.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use http::header::{self, HeaderMap, HeaderName};
+use http::{Method, Request, Response, StatusCode};
+use quick_cache::sync::Cache as Bounded;
+use tokio::sync::Semaphore;
+
+use super::body::{CacheBody, Source};
+use super::disk::{DiskTier, PurgeLog};
+use super::fill::{Fill, ObjectOrigin, Outcome};
+use super::forward::{fill_request, passed_request};
+use super::key::{CacheKey, KeyHash};
+use super::memory::{MemoryTier, Pool};
+use super::metrics::CacheMetrics;
+use super::object::Object;
+use super::policy::{
+    CacheStatus, Decision, Forward, Lookup, Purged, RequestControl, SelectingValues, StoredHead,
+    Why, decide, strip_connection,
+};
+use super::purge::{Purge, Purges, Scope};
+use super::respond::{Asked, Stored, failure, problem, respond};
+use super::settings::Settings;
+use super::tags::{TagRow, TagTable};
+use super::variants::Variants;
+use super::writer::{Clock, Fills, Job, content_length};
+use crate::fetch::{Fetch, FetchBody, FetchError};
+
+/// Fills under way at a time; further misses are 503.
+const FILLS_MAX: usize = 16_384;
+/// Objects whose first request is remembered, so that the second one puts them on disk.
+const SEEN_MAX: usize = 65_536;
+/// URLs known to hold what can't be stored.
+const PRIVATE_MAX: usize = 16_384;
+/// Objects being written to disk at a time.
+const DISK_WRITES_MAX: usize = 4;
+/// How often a request looks again when what it waited for turned out to be for others.
+const ATTEMPTS_MAX: usize = 4;
+
+/// Answers requests from what is stored, and stores what it may. Clones share everything.
+pub struct Cache<F> {
+    shared: Arc<Shared<F>>,
+}
+
+impl<F> Clone for Cache<F> {
+    fn clone(&self) -> Self {
+        Self { shared: self.shared.clone() }
+    }
+}
+
+pub(super) struct Shared<F> {
+    pub(super) fetch: F,
+    pub(super) settings: Settings,
+    pub(super) memory: MemoryTier,
+    pub(super) disk: Option<Arc<DiskTier>>,
+    pub(super) purges: Purges,
+    purge_log: Option<Arc<PurgeLog>>,
+    pub(super) tags: TagTable,
+    pub(super) variants: Variants,
+    pub(super) fills: Fills,
+    private: Bounded<KeyHash, SystemTime>,
+    pub(super) seen: Bounded<KeyHash, ()>,
+    pub(super) disk_writes: Arc<Semaphore>,
+    prefetches: Arc<Semaphore>,
+    pub(super) metrics: CacheMetrics,
+}
+
+/// What a purge achieved.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Purging {
+    /// It outlasts a restart: it is on disk, or nothing else is.
+    pub is_durable: bool,
+}
+
+/// One request on its way.
+struct Asking<'a> {
+    key: CacheKey,
+    /// Path and query as the viewer sent them.
+    target: &'a str,
+    method: &'a Method,
+    headers: &'a HeaderMap,
+    control: RequestControl,
+    clock: Clock,
+}
+
+/// A fill to wait for, or the news that the store has changed since it was looked at.
+enum Joined {
+    Fill { fill: Arc<Fill>, is_leader: bool },
+    LookAgain,
+    TooMany,
+}
+
+impl<F: Fetch> Cache<F> {
+    /// Opens the disk tier, if one is set. One that can't be opened is said so, and done without.
+    /// Blocks while it reads the index; called in a runtime, it goes on to scan in the background.
+    pub fn open(fetch: F, settings: Settings, metrics: CacheMetrics) -> Self {
+        let purges = Purges::default();
+        let (mut disk, mut purge_log) = (None, None);
+        if let Some(wanted) = settings.disk.clone() {
+            let folder = wanted.folder.clone();
+            match open_disk(&folder, wanted, &purges, &metrics) {
+                Ok((tier, log)) => (disk, purge_log) = (Some(tier), Some(log)),
+                Err(error) => {
+                    metrics.disk_errors.inc();
+                    let folder = folder.display();
+                    tracing::warn!(%folder, %error, "no disk cache; going on from memory");
+                }
+            }
+        }
+        if let (Some(tier), Ok(runtime)) = (disk.clone(), tokio::runtime::Handle::try_current()) {
+            runtime.spawn_blocking(move || tier.scan());
+        }
+        let memory =
+            MemoryTier::new(settings.live_bytes, settings.vod_bytes, settings.live_lifetime_max);
+        let shared = Shared {
+            fetch,
+            memory,
+            disk,
+            purges,
+            purge_log,
+            tags: TagTable::default(),
+            variants: Variants::new(settings.variants_max),
+            fills: Fills::default(),
+            private: Bounded::new(PRIVATE_MAX),
+            seen: Bounded::new(SEEN_MAX),
+            disk_writes: Arc::new(Semaphore::new(DISK_WRITES_MAX)),
+            prefetches: Arc::new(Semaphore::new(settings.prefetches_max)),
+            metrics,
+            settings,
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Answers one request. Its target is canonical, its host in the URI or in `Host`.
+    pub async fn answer(&self, request: Request<()>, now: SystemTime) -> Response<CacheBody> {
+        let (parts, ()) = request.into_parts();
+        let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
+        let host = match parts.uri.authority() {
+            Some(authority) => authority.as_str(),
+            None => parts
+                .headers
+                .get(header::HOST)
+                .and_then(|host| host.to_str().ok())
+                .unwrap_or_default(),
+        };
+        let Some(key) = CacheKey::new(host, target, &self.shared.settings.query_allowed) else {
+            let mut response = problem(StatusCode::BAD_REQUEST, "bad_host_or_target");
+            let status = CacheStatus { is_made_here: true, ..CacheStatus::default() };
+            status.append_to(response.headers_mut(), &self.shared.settings.policy.name);
+            return response;
+        };
+        let asking = Asking {
+            key,
+            target,
+            method: &parts.method,
+            headers: &parts.headers,
+            control: RequestControl::of_request(&parts.headers),
+            clock: Clock::start(now),
+        };
+        self.shared.answer(&asking).await
+    }
+
+    /// Purges at once in every tier, fills under way included, and writes it down.
+    pub async fn purge(&self, purge: Purge, now: SystemTime) -> Purging {
+        self.shared.metrics.purges.inc();
+        let stamp = self.shared.purges.apply(&purge, now);
+        let Some(log) = self.shared.purge_log.clone() else {
+            return Purging { is_durable: self.shared.disk.is_none() };
+        };
+        let written = tokio::task::spawn_blocking(move || log.append(&purge, stamp, true)).await;
+        let is_durable = matches!(written, Ok(Ok(())));
+        if !is_durable {
+            self.shared.metrics.disk_errors.inc();
+            tracing::warn!("a purge could not be written down and won't outlast a restart");
+        }
+        Purging { is_durable }
+    }
+
+    /// Fetches an object that somebody will probably ask for, within a budget. False when it is
+    /// there already, being fetched, not storable, or over the budget.
+    pub fn prefetch(&self, host: &str, target: &str, headers: &HeaderMap, now: SystemTime) -> bool {
+        let shared = &self.shared;
+        let Some(key) = CacheKey::new(host, target, &shared.settings.query_allowed) else {
+            return false;
+        };
+        let clock = Clock::start(now);
+        let Some(selected) = shared.variants.select(&key, headers) else {
+            return false;
+        };
+        let is_there = shared.memory.get(&selected.hash).is_some()
+            || shared.disk.as_ref().is_some_and(|disk| disk.contains(&selected.hash));
+        if is_there || shared.is_private(&selected.hash, now) {
+            return false;
+        }
+        let Ok(permit) = shared.prefetches.clone().try_acquire_owned() else {
+            shared.metrics.prefetches_refused.inc();
+            return false;
+        };
+        let joined = shared.join(&key, selected.hash, None, headers, clock, Some(permit));
+        let is_started = matches!(joined, Joined::Fill { is_leader: true, .. });
+        if is_started {
+            shared.metrics.prefetches.inc();
+        }
+        is_started
+    }
+
+    /// Hits by tag, the most used first.
+    pub fn tag_rows(&self) -> Vec<TagRow> {
+        self.shared.tags.rows()
+    }
+
+    /// Runs until dropped: keeps the snapshot of the disk's index and the gauges up to date.
+    pub async fn maintain(&self) {
+        let disk = self.shared.disk.clone();
+        let interval = disk
+            .as_ref()
+            .map_or(std::time::Duration::from_secs(60), |disk| disk.settings().snapshot_interval);
+        loop {
+            tokio::time::sleep(interval).await;
+            self.show();
+            if let Some(disk) = disk.clone() {
+                // A panic of the thread would be the snapshot's loss alone.
+                let _ = tokio::task::spawn_blocking(move || disk.save_snapshot()).await;
+            }
+        }
+    }
+
+    /// Writes the index down; blocks. For the end of the process.
+    pub fn save(&self) {
+        if let Some(disk) = &self.shared.disk {
+            disk.save_snapshot();
+        }
+    }
+
+    /// Brings the gauges of the memory tier up to date.
+    pub fn show(&self) {
+        let (live, vod) = self.shared.memory.bytes();
+        self.shared.metrics.live_bytes.set(i64::try_from(live).unwrap_or(i64::MAX));
+        self.shared.metrics.vod_bytes.set(i64::try_from(vod).unwrap_or(i64::MAX));
+    }
+}
+
+fn open_disk(
+    folder: &Path,
+    settings: super::disk::DiskSettings,
+    purges: &Purges,
+    metrics: &CacheMetrics,
+) -> std::io::Result<(Arc<DiskTier>, Arc<PurgeLog>)> {
+    let tier = DiskTier::open(settings, metrics.clone())?;
+    // Without its purges a disk would bring back what was purged: no log, no disk.
+    let log = PurgeLog::open(folder.join("purges.log"), purges)?;
+    Ok((Arc::new(tier), Arc::new(log)))
+}
+
+impl<F: Fetch> Shared<F> {
+    async fn answer(self: &Arc<Self>, asking: &Asking<'_>) -> Response<CacheBody> {
+        let is_get = asking.method == Method::GET;
+        if !is_get && asking.method != Method::HEAD {
+            return self.pass_method(asking).await;
+        }
+        // These are for the origin to judge (RFC 9111 4.3.2).
+        let is_conditional = asking.headers.contains_key(header::IF_MATCH)
+            || asking.headers.contains_key(header::IF_UNMODIFIED_SINCE);
+        if is_conditional {
+            self.metrics.bypassed.inc();
+            return self.pass(asking, Forward::Bypass).await;
+        }
+        for _ in 0..ATTEMPTS_MAX {
+            if let Some(response) = self.attempt(asking).await {
+                return response;
+            }
+        }
+        self.pass_alone(asking, Forward::UriMiss).await
+    }
+
+    /// `None`: what it waited for is for others; look again.
+    async fn attempt(self: &Arc<Self>, asking: &Asking<'_>) -> Option<Response<CacheBody>> {
+        let Some(selected) = self.variants.select(&asking.key, asking.headers) else {
+            self.metrics.bypassed.inc();
+            return Some(self.pass_alone(asking, Forward::Bypass).await);
+        };
+        let hash = selected.hash;
+        let found = self.memory.get(&hash);
+        let stored = found.as_ref().filter(|object| is_for(asking, &object.key, &object.head));
+        let purged = stored.map_or(Purged::No, |o| self.purges.check(&o.key, &o.head));
+        let lookup = Lookup {
+            stored: stored.map(|object| &object.head),
+            purged,
+            control: &asking.control,
+            now: asking.clock.now(),
+        };
+        let is_on_disk =
+            found.is_none() && self.disk.as_ref().is_some_and(|disk| disk.contains(&hash));
+        let forward = match (decide(&lookup, &self.settings.policy), stored) {
+            (Decision::Serve, Some(object)) => return Some(self.hit(asking, object)),
+            (Decision::ServeAndRevalidate, Some(object)) => {
+                self.revalidate(asking, object);
+                return Some(self.hit(asking, object));
+            }
+            (Decision::OnlyIfCached, _) if !is_on_disk => {
+                return Some(only_if_cached(&self.settings.policy.name));
+            }
+            (Decision::Revalidate(Why::Request), _) => Forward::Request,
+            (Decision::Revalidate(_), _) => Forward::Stale,
+            _ if selected.varies => Forward::VaryMiss,
+            _ => Forward::UriMiss,
+        };
+        // Nothing is known of the body of a HEAD's answer: it fills nothing.
+        let is_head = asking.method == Method::HEAD;
+        if (is_head && !is_on_disk) || self.is_private(&hash, asking.clock.now()) {
+            return Some(self.pass_alone(asking, forward).await);
+        }
+        let prior = stored.filter(|_| purged != Purged::Hard).cloned();
+        let known = found.as_ref().map(Arc::as_ptr);
+        match self.join_known(asking, hash, prior, known) {
+            Joined::LookAgain => None,
+            Joined::TooMany => {
+                let error = FetchError::Overloaded { upstream: "origin".to_owned() };
+                Some(self.fail(asking, &error, &CacheStatus::forwarded(forward)))
+            }
+            Joined::Fill { fill, is_leader } => {
+                self.follow(asking, hash, &fill, is_leader, forward).await
+            }
+        }
+    }
+
+    async fn follow(
+        self: &Arc<Self>,
+        asking: &Asking<'_>,
+        hash: KeyHash,
+        fill: &Arc<Fill>,
+        is_leader: bool,
+        forward: Forward,
+    ) -> Option<Response<CacheBody>> {
+        let mut status = CacheStatus::forwarded(forward);
+        status.is_collapsed = !is_leader;
+        match fill.outcome().await {
+            Outcome::Streaming(filling) => {
+                let head = &filling.head;
+                if !is_for(asking, &asking.key, head) {
+                    return None;
+                }
+                if !is_leader && self.purges.check(&asking.key, head) == Purged::Hard {
+                    self.forget(hash, fill);
+                    return None;
+                }
+                if !is_leader && !filling.is_shared {
+                    return Some(self.pass_alone(asking, forward).await);
+                }
+                if is_leader { &self.metrics.misses } else { &self.metrics.collapsed }.inc();
+                status.forward_status = Some(head.status.as_u16());
+                status.is_stored = true;
+                let source = Source::Filling(fill.clone());
+                Some(self.respond(asking, head, source, filling.len_bytes, status))
+            }
+            Outcome::Object { object, origin } => {
+                if !is_for(asking, &object.key, &object.head) {
+                    return None;
+                }
+                Some(self.follow_object(asking, object, *origin, status))
+            }
+            Outcome::Private(refusal) => match fill.take_private().filter(|_| is_leader) {
+                Some(response) => {
+                    self.metrics.misses.inc();
+                    status.detail = Some(refusal.as_str());
+                    Some(self.pass_response(asking, response, status))
+                }
+                None => Some(self.pass_alone(asking, forward).await),
+            },
+            Outcome::Failed(error) => Some(self.fail(asking, error, &status)),
+        }
+    }
+
+    fn follow_object(
+        self: &Arc<Self>,
+        asking: &Asking<'_>,
+        object: &Arc<Object>,
+        origin: ObjectOrigin,
+        mut status: CacheStatus,
+    ) -> Response<CacheBody> {
+        let now = asking.clock.now();
+        match origin {
+            ObjectOrigin::Disk => {
+                self.metrics.disk_hits.inc();
+                object.count_hit();
+                if !object.head.is_fresh(now) {
+                    self.revalidate(asking, object);
+                }
+                status = CacheStatus::hit(object.head.ttl_seconds(now));
+                status.detail = Some("disk");
+            }
+            ObjectOrigin::Validated => {
+                if status.is_collapsed { &self.metrics.collapsed } else { &self.metrics.misses }
+                    .inc();
+                status.forward_status = Some(StatusCode::NOT_MODIFIED.as_u16());
+                status.is_stored = true;
+                status.ttl_seconds = Some(object.head.ttl_seconds(now));
+            }
+            ObjectOrigin::OnError(code) => {
+                self.metrics.stale_hits.inc();
+                status.forward_status = code;
+                status.ttl_seconds = Some(object.head.ttl_seconds(now));
+                status.detail = Some("stale-if-error");
+            }
+        }
+        self.respond_object(asking, object, status)
+    }
+
+    fn hit(self: &Arc<Self>, asking: &Asking<'_>, object: &Arc<Object>) -> Response<CacheBody> {
+        let now = asking.clock.now();
+        let earlier = object.count_hit();
+        if earlier == 0 && self.memory.pool(object.head.lifetime) == Pool::Vod {
+            self.keep_on_disk(object.clone());
+        }
+        let is_fresh = object.head.is_fresh(now);
+        if is_fresh { &self.metrics.memory_hits } else { &self.metrics.stale_hits }.inc();
+        let status = CacheStatus::hit(object.head.ttl_seconds(now));
+        self.respond_object(asking, object, status)
+    }
+
+    /// Asks the origin behind the viewer's back; one such request at a time.
+    fn revalidate(self: &Arc<Self>, asking: &Asking<'_>, object: &Arc<Object>) {
+        if self.is_private(&object.hash, asking.clock.now()) {
+            return;
+        }
+        let prior = Some(object.clone());
+        self.join(&asking.key, object.hash, prior, asking.headers, asking.clock, None);
+    }
+
+    fn join_known(
+        self: &Arc<Self>,
+        asking: &Asking<'_>,
+        hash: KeyHash,
+        prior: Option<Arc<Object>>,
+        known: Option<*const Object>,
+    ) -> Joined {
+        // A fill that ended between look-up and now has put its object into memory.
+        let is_current = self.memory.get(&hash).as_ref().map(Arc::as_ptr) == known;
+        if !is_current && !self.fills.lock().expect("no holder panics").contains_key(&hash) {
+            return Joined::LookAgain;
+        }
+        self.join(&asking.key, hash, prior, asking.headers, asking.clock, None)
+    }
+
+    fn join(
+        self: &Arc<Self>,
+        key: &CacheKey,
+        hash: KeyHash,
+        prior: Option<Arc<Object>>,
+        headers: &HeaderMap,
+        clock: Clock,
+        permit: Option<tokio::sync::OwnedSemaphorePermit>,
+    ) -> Joined {
+        let mut fills = self.fills.lock().expect("no holder panics");
+        if let Some(fill) = fills.get(&hash) {
+            return Joined::Fill { fill: fill.clone(), is_leader: false };
+        }
+        // Under the lock: fills leave the table after their object is in memory.
+        let now_stored = self.memory.get(&hash);
+        let is_changed = match (&now_stored, &prior) {
+            (Some(new), Some(old)) => !Arc::ptr_eq(new, old),
+            (Some(new), None) => self.purges.check(key, &new.head) != Purged::Hard,
+            (None, _) => false,
+        };
+        if is_changed && now_stored.is_some_and(|new| new.head.is_fresh(clock.now())) {
+            return Joined::LookAgain;
+        }
+        if fills.len() >= FILLS_MAX {
+            return Joined::TooMany;
+        }
+        let fill = Arc::new(Fill::new(self.metrics.clone()));
+        fills.insert(hash, fill.clone());
+        drop(fills);
+        let job = Job {
+            key: key.clone(),
+            hash,
+            request: fill_request(key, Method::GET, headers, &self.settings.forwarded_headers),
+            viewer: headers.clone(),
+            prior,
+            clock,
+            fill: fill.clone(),
+            permit,
+        };
+        tokio::spawn(self.clone().run(job));
+        Joined::Fill { fill, is_leader: true }
+    }
+
+    fn forget(&self, hash: KeyHash, fill: &Arc<Fill>) {
+        let mut fills = self.fills.lock().expect("no holder panics");
+        if fills.get(&hash).is_some_and(|known| Arc::ptr_eq(known, fill)) {
+            fills.remove(&hash);
+        }
+    }
+
+    /// A request of its own for what may not be shared; the origin sees the viewer's conditions.
+    async fn pass_alone(&self, asking: &Asking<'_>, forward: Forward) -> Response<CacheBody> {
+        let forwarded = &self.settings.forwarded_headers;
+        let mut request =
+            fill_request(&asking.key, asking.method.clone(), asking.headers, forwarded);
+        for name in CONDITIONS {
+            if let Some(value) = asking.headers.get(&name) {
+                request.headers_mut().insert(name, value.clone());
+            }
+        }
+        self.metrics.misses.inc();
+        self.pass_request(asking, request, forward).await
+    }
+
+    async fn pass(&self, asking: &Asking<'_>, forward: Forward) -> Response<CacheBody> {
+        let method = asking.method.clone();
+        let request = passed_request(&asking.key, asking.target, method, asking.headers);
+        self.pass_request(asking, request, forward).await
+    }
+
+    async fn pass_request(
+        &self,
+        asking: &Asking<'_>,
+        request: Request<()>,
+        forward: Forward,
+    ) -> Response<CacheBody> {
+        let mut status = CacheStatus::forwarded(forward);
+        match self.fetch(request).await {
+            Ok(response) => {
+                status.forward_status = Some(response.status().as_u16());
+                self.pass_response(asking, response, status)
+            }
+            Err(error) => self.fail(asking, &error, &status),
+        }
+    }
+
+    /// Methods that fill nothing. An unsafe one that succeeded makes what is stored under its URL
+    /// and under those that it names invalid (RFC 9111 4.4).
+    async fn pass_method(&self, asking: &Asking<'_>) -> Response<CacheBody> {
+        self.metrics.bypassed.inc();
+        let response = self.pass(asking, Forward::Method).await;
+        let status = response.status();
+        let is_done = status.is_success() || status.is_redirection();
+        if !asking.method.is_safe() && is_done {
+            let named = [header::LOCATION, header::CONTENT_LOCATION];
+            let named = named.iter().filter_map(|name| response.headers().get(name)?.to_str().ok());
+            let keys: Vec<_> = named.filter_map(|uri| self.same_host(&asking.key, uri)).collect();
+            for key in keys.into_iter().chain([asking.key.clone()]) {
+                self.invalidate(key, asking.clock.now());
+            }
+        }
+        response
+    }
+
+    /// Other hosts' answers are none of this origin's business (RFC 9111 4.4).
+    fn same_host(&self, key: &CacheKey, uri: &str) -> Option<CacheKey> {
+        let uri: http::Uri = uri.parse().ok()?;
+        let is_own =
+            uri.authority().is_none_or(|host| host.as_str().eq_ignore_ascii_case(key.host()));
+        let target = uri.path_and_query()?.as_str();
+        CacheKey::new(key.host(), target, &self.settings.query_allowed).filter(|_| is_own)
+    }
+
+    fn invalidate(&self, key: CacheKey, now: SystemTime) {
+        let purge = Purge { scope: Scope::Url(key), is_soft: false };
+        let stamp = self.purges.apply(&purge, now);
+        if let Some(log) = self.purge_log.clone() {
+            tokio::task::spawn_blocking(move || log.append(&purge, stamp, false));
+        }
+    }
+
+    fn pass_response(
+        &self,
+        asking: &Asking<'_>,
+        response: Response<FetchBody>,
+        mut status: CacheStatus,
+    ) -> Response<CacheBody> {
+        let (mut parts, body) = response.into_parts();
+        status.forward_status = Some(parts.status.as_u16());
+        strip_connection(&mut parts.headers);
+        let is_empty = asking.method == Method::HEAD
+            || matches!(parts.status, StatusCode::NOT_MODIFIED | StatusCode::NO_CONTENT);
+        let len_bytes = content_length(&parts.headers).filter(|_| !is_empty);
+        status.append_to(&mut parts.headers, &self.settings.policy.name);
+        let body = CacheBody::passed(body, len_bytes, self.settings.idle_timeout);
+        Response::from_parts(parts, body)
+    }
+
+    fn respond_object(
+        &self,
+        asking: &Asking<'_>,
+        object: &Object,
+        status: CacheStatus,
+    ) -> Response<CacheBody> {
+        let source = Source::Whole(object.body.clone());
+        self.respond(asking, &object.head, source, Some(object.body.len_bytes()), status)
+    }
+
+    fn respond(
+        &self,
+        asking: &Asking<'_>,
+        head: &StoredHead,
+        source: Source,
+        len_bytes: Option<u64>,
+        status: CacheStatus,
+    ) -> Response<CacheBody> {
+        let asked = Asked {
+            method: asking.method,
+            headers: asking.headers,
+            now: asking.clock.now(),
+            cache_name: &self.settings.policy.name,
+        };
+        respond(&asked, Stored { head, source, len_bytes }, &status)
+    }
+
+    fn fail(
+        &self,
+        asking: &Asking<'_>,
+        error: &FetchError,
+        status: &CacheStatus,
+    ) -> Response<CacheBody> {
+        tracing::warn!(key = asking.key.as_str(), %error, "no answer from the origin");
+        failure(error, status, &self.settings.policy.name)
+    }
+
+    pub(super) fn remember_private(&self, hash: KeyHash, now: SystemTime) {
+        self.private.insert(hash, now + self.settings.private_memory);
+    }
+
+    fn is_private(&self, hash: &KeyHash, now: SystemTime) -> bool {
+        self.private.get(hash).is_some_and(|until| now < until)
+    }
+}
+
+/// What a viewer's request has that changes only which part of the answer is sent.
+const CONDITIONS: [HeaderName; 4] =
+    [header::RANGE, header::IF_RANGE, header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE];
+
+/// Whether a stored answer is the one for a request: same key, same selecting values
+/// (RFC 9111 4.1). Hashes found it; this makes sure.
+fn is_for(asking: &Asking<'_>, key: &CacheKey, head: &StoredHead) -> bool {
+    *key == asking.key && matches_selecting(&head.selecting, asking.headers)
+}
+
+fn matches_selecting(stored: &SelectingValues, request: &HeaderMap) -> bool {
+    let names = super::policy::VaryNames(stored.iter().map(|(name, _)| name.clone()).collect());
+    stored.is_empty()
+        || super::policy::selecting_values(&names, request).is_some_and(|found| found == *stored)
+}
+
+/// RFC 9111 5.2.1.7. Not forwarded and not from the cache either: no `hit` and no `fwd`, but a word
+/// why.
+fn only_if_cached(cache_name: &str) -> Response<CacheBody> {
+    let mut response = problem(StatusCode::GATEWAY_TIMEOUT, "not_cached");
+    let status = CacheStatus {
+        is_made_here: true,
+        detail: Some("only-if-cached"),
+        ..CacheStatus::default()
+    };
+    status.append_to(response.headers_mut(), cache_name);
+    response
+}
