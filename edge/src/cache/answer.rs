@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use http::header::{self, HeaderMap, HeaderName};
 use http::{Method, Request, Response, StatusCode};
 use quick_cache::sync::Cache as Bounded;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 use super::body::{CacheBody, Source};
 use super::disk::{DiskTier, PurgeLog};
@@ -65,6 +65,7 @@ pub(super) struct Shared<F> {
     pub(super) seen: Bounded<KeyHash, ()>,
     pub(super) disk_writes: Arc<Semaphore>,
     prefetches: Arc<Semaphore>,
+    scanned: watch::Sender<bool>,
     pub(super) metrics: CacheMetrics,
 }
 
@@ -95,7 +96,7 @@ enum Joined {
 
 impl<F: Fetch> Cache<F> {
     /// Opens the disk tier, if one is set. One that can't be opened is said so, and done without.
-    /// Blocks while it reads the index; called in a runtime, it goes on to scan in the background.
+    /// Blocks while it reads the index's snapshot, then scans the folder in the background.
     pub fn open(fetch: F, settings: Settings, metrics: CacheMetrics) -> Self {
         let purges = Purges::default();
         let (mut disk, mut purge_log) = (None, None);
@@ -110,8 +111,13 @@ impl<F: Fetch> Cache<F> {
                 }
             }
         }
-        if let (Some(tier), Ok(runtime)) = (disk.clone(), tokio::runtime::Handle::try_current()) {
-            runtime.spawn_blocking(move || tier.scan());
+        let scanned = watch::Sender::new(disk.is_none());
+        if let Some(tier) = disk.clone() {
+            let scanned = scanned.clone();
+            tokio::task::spawn_blocking(move || {
+                tier.scan();
+                scanned.send_replace(true);
+            });
         }
         let memory =
             MemoryTier::new(settings.live_bytes, settings.vod_bytes, settings.live_lifetime_max);
@@ -128,6 +134,7 @@ impl<F: Fetch> Cache<F> {
             seen: Bounded::new(SEEN_MAX),
             disk_writes: Arc::new(Semaphore::new(DISK_WRITES_MAX)),
             prefetches: Arc::new(Semaphore::new(settings.prefetches_max)),
+            scanned,
             metrics,
             settings,
         };
@@ -205,6 +212,17 @@ impl<F: Fetch> Cache<F> {
             shared.metrics.prefetches.inc();
         }
         is_started
+    }
+
+    pub fn metrics(&self) -> &CacheMetrics {
+        &self.shared.metrics
+    }
+
+    /// Waits until the disk's index is complete.
+    pub async fn wait_for_scan(&self) {
+        let mut scanned = self.shared.scanned.subscribe();
+        // The sender lives as long as the cache.
+        let _ = scanned.wait_for(|scanned| *scanned).await;
     }
 
     /// Hits by tag, the most used first.
@@ -362,7 +380,7 @@ impl<F: Fetch> Shared<F> {
                 }
                 Some(self.follow_object(asking, object, *origin, status))
             }
-            Outcome::Private(refusal) => match fill.take_private().filter(|_| is_leader) {
+            Outcome::Private(refusal) => match is_leader.then(|| fill.take_private()).flatten() {
                 Some(response) => {
                     self.metrics.misses.inc();
                     status.detail = Some(refusal.as_str());

@@ -144,8 +144,6 @@ fn follow(fill: Arc<Fill>, parts: VecDeque<Part>) -> Pieced {
                 },
             }
         }
-        // Whoever has read all bytes still learns that the answer turned out wrong, unless a range
-        // was all that was wanted.
     })
 }
 

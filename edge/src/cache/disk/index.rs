@@ -24,7 +24,7 @@ pub struct DiskIndex {
 }
 
 impl DiskIndex {
-    pub fn len(&self) -> usize {
+    pub fn objects(&self) -> usize {
         self.rows.len()
     }
 
@@ -134,7 +134,7 @@ mod tests {
         index.insert(hash(0), 5);
         assert_eq!(index.bytes(), 25, "an object that is written again counts once");
         assert_eq!(index.evict_to(0).len(), 3);
-        assert_eq!((index.len(), index.bytes()), (0, 0));
+        assert_eq!((index.objects(), index.bytes()), (0, 0));
     }
 
     #[test]

@@ -334,7 +334,7 @@ impl DiskTier {
     fn show(&self) {
         let index = self.index.lock().expect("no holder panics");
         self.metrics.disk_bytes.set(i64::try_from(index.bytes()).unwrap_or(i64::MAX));
-        self.metrics.disk_objects.set(i64::try_from(index.len()).unwrap_or(i64::MAX));
+        self.metrics.disk_objects.set(i64::try_from(index.objects()).unwrap_or(i64::MAX));
     }
 }
 

@@ -95,7 +95,7 @@ impl CacheStatus {
         {
             member = member.parameter(key("detail"), token);
         }
-        drop(member);
+        let _ = member;
         list.finish()
     }
 }
