@@ -164,4 +164,6 @@ smoke_tests!(
     object_key,
     asset_document,
     pipeline,
+    cache_object,
+    cache_control,
 );

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use http::header::{self, HeaderMap, HeaderName};
+use http::header::{self, HeaderMap};
 use http::{Method, Request, Response, StatusCode};
 use quick_cache::sync::Cache as Bounded;
 use tokio::sync::{Semaphore, watch};
@@ -12,22 +12,22 @@ use tokio::sync::{Semaphore, watch};
 use super::body::{CacheBody, Source};
 use super::disk::{DiskTier, PurgeLog};
 use super::fill::{Fill, ObjectOrigin, Outcome};
-use super::forward::{fill_request, passed_request};
+use super::forward::fill_request;
 use super::key::{CacheKey, KeyHash};
 use super::memory::{MemoryTier, Pool};
 use super::metrics::CacheMetrics;
 use super::object::Object;
 use super::policy::{
     CacheStatus, Decision, Forward, Lookup, Purged, RequestControl, SelectingValues, StoredHead,
-    Why, decide, strip_connection,
+    Why, decide, may_serve_on_error,
 };
-use super::purge::{Purge, Purges, Scope};
+use super::purge::{Purge, Purges};
 use super::respond::{Asked, Stored, failure, problem, respond};
 use super::settings::Settings;
 use super::tags::{TagRow, TagTable};
 use super::variants::Variants;
-use super::writer::{Clock, Fills, Job, content_length};
-use crate::fetch::{Fetch, FetchBody, FetchError};
+use super::writer::{Clock, Fills, Job};
+use crate::fetch::{Fetch, FetchError};
 
 /// Fills under way at a time; further misses are 503.
 const FILLS_MAX: usize = 16_384;
@@ -35,6 +35,8 @@ const FILLS_MAX: usize = 16_384;
 const SEEN_MAX: usize = 65_536;
 /// URLs known to hold what can't be stored.
 const PRIVATE_MAX: usize = 16_384;
+/// Objects whose origin failed a moment ago.
+const FAILING_MAX: usize = 16_384;
 /// Objects being written to disk at a time.
 const DISK_WRITES_MAX: usize = 4;
 /// How often a request looks again when what it waited for turned out to be for others.
@@ -57,11 +59,12 @@ pub(super) struct Shared<F> {
     pub(super) memory: MemoryTier,
     pub(super) disk: Option<Arc<DiskTier>>,
     pub(super) purges: Purges,
-    purge_log: Option<Arc<PurgeLog>>,
+    pub(super) purge_log: Option<Arc<PurgeLog>>,
     pub(super) tags: TagTable,
     pub(super) variants: Variants,
     pub(super) fills: Fills,
     private: Bounded<KeyHash, SystemTime>,
+    failing: Bounded<KeyHash, SystemTime>,
     pub(super) seen: Bounded<KeyHash, ()>,
     pub(super) disk_writes: Arc<Semaphore>,
     prefetches: Arc<Semaphore>,
@@ -77,14 +80,14 @@ pub struct Purging {
 }
 
 /// One request on its way.
-struct Asking<'a> {
-    key: CacheKey,
+pub(super) struct Asking<'a> {
+    pub(super) key: CacheKey,
     /// Path and query as the viewer sent them.
-    target: &'a str,
-    method: &'a Method,
-    headers: &'a HeaderMap,
+    pub(super) target: &'a str,
+    pub(super) method: &'a Method,
+    pub(super) headers: &'a HeaderMap,
     control: RequestControl,
-    clock: Clock,
+    pub(super) clock: Clock,
 }
 
 /// A fill to wait for, or the news that the store has changed since it was looked at.
@@ -131,6 +134,7 @@ impl<F: Fetch> Cache<F> {
             variants: Variants::new(settings.variants_max),
             fills: Fills::default(),
             private: Bounded::new(PRIVATE_MAX),
+            failing: Bounded::new(FAILING_MAX),
             seen: Bounded::new(SEEN_MAX),
             disk_writes: Arc::new(Semaphore::new(DISK_WRITES_MAX)),
             prefetches: Arc::new(Semaphore::new(settings.prefetches_max)),
@@ -168,6 +172,11 @@ impl<F: Fetch> Cache<F> {
             clock: Clock::start(now),
         };
         self.shared.answer(&asking).await
+    }
+
+    /// The key of a canonical host and target, as purges take it.
+    pub fn key(&self, host: &str, target: &str) -> Option<CacheKey> {
+        CacheKey::new(host, target, &self.shared.settings.query_allowed)
     }
 
     /// Purges at once in every tier, fills under way included, and writes it down.
@@ -320,6 +329,14 @@ impl<F: Fetch> Shared<F> {
             }
             (Decision::OnlyIfCached, _) if !is_on_disk => {
                 return Some(only_if_cached(&self.settings.policy.name));
+            }
+            (Decision::Revalidate(Why::Stale), Some(object))
+                if self.is_failing(&hash, lookup.now)
+                    && may_serve_on_error(&lookup, &self.settings.policy) =>
+            {
+                // Nobody waits for an origin that is known to be down; it is tried on the side.
+                self.revalidate(asking, object);
+                return Some(self.hit(asking, object));
             }
             (Decision::Revalidate(Why::Request), _) => Forward::Request,
             (Decision::Revalidate(_), _) => Forward::Stale,
@@ -513,94 +530,6 @@ impl<F: Fetch> Shared<F> {
         }
     }
 
-    /// A request of its own for what may not be shared; the origin sees the viewer's conditions.
-    async fn pass_alone(&self, asking: &Asking<'_>, forward: Forward) -> Response<CacheBody> {
-        let forwarded = &self.settings.forwarded_headers;
-        let mut request =
-            fill_request(&asking.key, asking.method.clone(), asking.headers, forwarded);
-        for name in CONDITIONS {
-            if let Some(value) = asking.headers.get(&name) {
-                request.headers_mut().insert(name, value.clone());
-            }
-        }
-        self.metrics.misses.inc();
-        self.pass_request(asking, request, forward).await
-    }
-
-    async fn pass(&self, asking: &Asking<'_>, forward: Forward) -> Response<CacheBody> {
-        let method = asking.method.clone();
-        let request = passed_request(&asking.key, asking.target, method, asking.headers);
-        self.pass_request(asking, request, forward).await
-    }
-
-    async fn pass_request(
-        &self,
-        asking: &Asking<'_>,
-        request: Request<()>,
-        forward: Forward,
-    ) -> Response<CacheBody> {
-        let mut status = CacheStatus::forwarded(forward);
-        match self.fetch(request).await {
-            Ok(response) => {
-                status.forward_status = Some(response.status().as_u16());
-                self.pass_response(asking, response, status)
-            }
-            Err(error) => self.fail(asking, &error, &status),
-        }
-    }
-
-    /// Methods that fill nothing. An unsafe one that succeeded makes what is stored under its URL
-    /// and under those that it names invalid (RFC 9111 4.4).
-    async fn pass_method(&self, asking: &Asking<'_>) -> Response<CacheBody> {
-        self.metrics.bypassed.inc();
-        let response = self.pass(asking, Forward::Method).await;
-        let status = response.status();
-        let is_done = status.is_success() || status.is_redirection();
-        if !asking.method.is_safe() && is_done {
-            let named = [header::LOCATION, header::CONTENT_LOCATION];
-            let named = named.iter().filter_map(|name| response.headers().get(name)?.to_str().ok());
-            let keys: Vec<_> = named.filter_map(|uri| self.same_host(&asking.key, uri)).collect();
-            for key in keys.into_iter().chain([asking.key.clone()]) {
-                self.invalidate(key, asking.clock.now());
-            }
-        }
-        response
-    }
-
-    /// Other hosts' answers are none of this origin's business (RFC 9111 4.4).
-    fn same_host(&self, key: &CacheKey, uri: &str) -> Option<CacheKey> {
-        let uri: http::Uri = uri.parse().ok()?;
-        let is_own =
-            uri.authority().is_none_or(|host| host.as_str().eq_ignore_ascii_case(key.host()));
-        let target = uri.path_and_query()?.as_str();
-        CacheKey::new(key.host(), target, &self.settings.query_allowed).filter(|_| is_own)
-    }
-
-    fn invalidate(&self, key: CacheKey, now: SystemTime) {
-        let purge = Purge { scope: Scope::Url(key), is_soft: false };
-        let stamp = self.purges.apply(&purge, now);
-        if let Some(log) = self.purge_log.clone() {
-            tokio::task::spawn_blocking(move || log.append(&purge, stamp, false));
-        }
-    }
-
-    fn pass_response(
-        &self,
-        asking: &Asking<'_>,
-        response: Response<FetchBody>,
-        mut status: CacheStatus,
-    ) -> Response<CacheBody> {
-        let (mut parts, body) = response.into_parts();
-        status.forward_status = Some(parts.status.as_u16());
-        strip_connection(&mut parts.headers);
-        let is_empty = asking.method == Method::HEAD
-            || matches!(parts.status, StatusCode::NOT_MODIFIED | StatusCode::NO_CONTENT);
-        let len_bytes = content_length(&parts.headers).filter(|_| !is_empty);
-        status.append_to(&mut parts.headers, &self.settings.policy.name);
-        let body = CacheBody::passed(body, len_bytes, self.settings.idle_timeout);
-        Response::from_parts(parts, body)
-    }
-
     fn respond_object(
         &self,
         asking: &Asking<'_>,
@@ -628,7 +557,7 @@ impl<F: Fetch> Shared<F> {
         respond(&asked, Stored { head, source, len_bytes }, &status)
     }
 
-    fn fail(
+    pub(super) fn fail(
         &self,
         asking: &Asking<'_>,
         error: &FetchError,
@@ -642,14 +571,19 @@ impl<F: Fetch> Shared<F> {
         self.private.insert(hash, now + self.settings.private_memory);
     }
 
+    /// For a moment, a failed origin isn't waited for where something stale may be sent.
+    pub(super) fn remember_failing(&self, hash: KeyHash, now: SystemTime) {
+        self.failing.insert(hash, now + self.settings.failure_memory);
+    }
+
+    fn is_failing(&self, hash: &KeyHash, now: SystemTime) -> bool {
+        self.failing.get(hash).is_some_and(|until| now < until)
+    }
+
     fn is_private(&self, hash: &KeyHash, now: SystemTime) -> bool {
         self.private.get(hash).is_some_and(|until| now < until)
     }
 }
-
-/// What a viewer's request has that changes only which part of the answer is sent.
-const CONDITIONS: [HeaderName; 4] =
-    [header::RANGE, header::IF_RANGE, header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE];
 
 /// Whether a stored answer is the one for a request: same key, same selecting values
 /// (RFC 9111 4.1). Hashes found it; this makes sure.

@@ -13,6 +13,7 @@ mod key;
 mod memory;
 mod metrics;
 mod object;
+mod pass;
 mod pieces;
 pub mod policy;
 mod purge;
@@ -25,7 +26,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
-pub use answer::Cache;
+pub use answer::{Cache, Purging};
 pub use body::CacheBody;
 pub use disk::DiskSettings;
 pub use forward::KeepOffDisk;

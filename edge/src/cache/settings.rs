@@ -1,11 +1,15 @@
 //! What an operator sets, and every bound of the shell.
 
+use std::path::Path;
 use std::time::Duration;
 
 use http::header::HeaderName;
 
 use super::disk::DiskSettings;
 use super::policy::Policy;
+
+/// What a kill between two snapshots costs is a look at the names of the folder.
+const SNAPSHOT_INTERVAL: Duration = Duration::from_secs(60);
 
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -32,9 +36,38 @@ pub struct Settings {
     pub variants_max: usize,
     /// For how long requests for what can't be stored don't wait for each other.
     pub private_memory: Duration,
+    /// For how long nobody waits for an origin that failed, where a stale answer may be sent.
+    pub failure_memory: Duration,
     /// Prefetches under way at a time.
     pub prefetches_max: usize,
     pub disk: Option<DiskSettings>,
+}
+
+impl Settings {
+    /// The settings of `[cache]`; the disk tier lies in `cache` of the data directory.
+    pub fn of_config(config: &platform::config::Cache, data_folder: &Path) -> Self {
+        let object_bytes_max = config.object_bytes.get();
+        let disk = (config.disk_bytes.get() > 0).then(|| DiskSettings {
+            folder: data_folder.join("cache"),
+            bytes_max: config.disk_bytes.get(),
+            object_bytes_max,
+            snapshot_interval: SNAPSHOT_INTERVAL,
+        });
+        let policy = Policy {
+            negative: Duration::from_secs_f64(config.negative_seconds),
+            stale_if_error: Duration::from_secs_f64(config.stale_if_error_seconds),
+            client_directives: config.client_directives,
+            ..Policy::default()
+        };
+        Self {
+            policy,
+            live_bytes: config.live_bytes.get(),
+            vod_bytes: config.vod_bytes.get(),
+            object_bytes_max,
+            disk,
+            ..Self::default()
+        }
+    }
 }
 
 impl Default for Settings {
@@ -78,6 +111,7 @@ impl Default for Settings {
             .to_vec(),
             variants_max: 16,
             private_memory: Duration::from_secs(10),
+            failure_memory: Duration::from_secs(5),
             prefetches_max: 8,
             disk: None,
         }

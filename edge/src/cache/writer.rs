@@ -224,6 +224,10 @@ impl<F: Fetch> Shared<F> {
         let policy = &self.settings.policy;
         let (status, headers) = (response.status(), response.headers());
         let control = Control::of_response(headers, &policy.targeted);
+        // RFC 9111 5.2.1.5.
+        if policy.client_directives && RequestControl::of_request(&job.viewer).no_store {
+            return Err(Refusal::NoStore);
+        }
         let names = match storing(&Method::GET, &job.viewer, status, headers, &control) {
             Storing::Store(names) => names,
             Storing::Refuse(refusal) => return Err(refusal),
@@ -373,6 +377,7 @@ impl<F: Fetch> Shared<F> {
     fn resolve_stale(&self, job: &Job, guard: &mut Guard<'_>, status: Option<u16>) {
         if let Some(object) = job.prior.clone() {
             self.memory.insert(object.clone());
+            self.remember_failing(job.hash, job.clock.now());
             guard.release();
             let origin = ObjectOrigin::OnError(status);
             job.fill.resolve(Outcome::Object { object, origin });

@@ -32,6 +32,8 @@ pub(super) const BLOCK_BYTES: usize = 64 * 1024;
 /// Heads over 32 KiB are not stored; this leaves room for key and selecting values.
 pub(super) const META_BYTES_MAX: usize = 128 * 1024;
 const FIELDS_MAX: usize = 1024;
+/// The year 9999 and its last second (RFC 9110 5.6.7 writes years with four digits).
+const MILLIS_MAX: u64 = 253_402_300_799_000;
 
 /// Why a file is no object.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -276,9 +278,9 @@ fn millis(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }
 
-/// `None` beyond what a clock can show.
+/// `None` beyond what an HTTP date can say.
 fn time(millis: u64) -> Option<SystemTime> {
-    UNIX_EPOCH.checked_add(Duration::from_millis(millis))
+    (millis < MILLIS_MAX).then(|| UNIX_EPOCH + Duration::from_millis(millis))
 }
 
 #[cfg(test)]
@@ -308,6 +310,17 @@ mod tests {
         let fixed = file.first_chunk::<FIXED_BYTES>().ok_or(FormatError::Magic)?;
         let lengths = Lengths::parse(fixed, file.len() as u64, 1 << 30)?;
         parse_rest(fixed, lengths, &file[FIXED_BYTES..FIXED_BYTES + lengths.rest_bytes()])
+    }
+
+    #[test]
+    fn times_that_no_date_can_say_are_refused() {
+        for (millis, is_read) in [(MILLIS_MAX - 1, true), (MILLIS_MAX, false), (u64::MAX, false)] {
+            let mut bytes = encode_meta(&meta("a")).unwrap();
+            bytes[10..18].copy_from_slice(&millis.to_le_bytes());
+            let read = parse_meta(&bytes);
+            assert_eq!(read.is_some(), is_read, "{millis}");
+            read.map(|meta| meta.into_head(&Policy::default()));
+        }
     }
 
     proptest! {

@@ -10,13 +10,20 @@ use serde_json::{Value, json};
 use crate::cache::key::CacheKey;
 use crate::cache::purge::{Purge, Purges, Scope};
 
-/// A longer log is written anew on start, as "everything before the last purge".
+/// A longer log is written anew, as "everything before the last purge".
 const LOG_BYTES_MAX: u64 = 64 << 20;
 
 #[derive(Debug)]
 pub struct PurgeLog {
     path: PathBuf,
-    file: Mutex<Option<File>>,
+    tail: Mutex<Tail>,
+}
+
+#[derive(Debug)]
+struct Tail {
+    /// None after a failed write, to be opened again.
+    file: Option<File>,
+    bytes: u64,
 }
 
 impl PurgeLog {
@@ -37,17 +44,18 @@ impl PurgeLog {
                 None => {}
             }
         }
-        if text.len() as u64 > LOG_BYTES_MAX {
+        let mut bytes = text.len() as u64;
+        if bytes > LOG_BYTES_MAX {
             let floor = purges.stamp();
             purges.restore_floor(floor);
-            replace(&path, format_line(&json!({ "floor": floor })).as_bytes())?;
+            bytes = write_floor(&path, floor)?;
         }
         let mut file = OpenOptions::new().create(true).append(true).open(&path)?;
         // A torn last line must not swallow the next one.
         if text.last().is_some_and(|byte| *byte != b'\n') {
             file.write_all(b"\n")?;
         }
-        Ok(Self { path, file: Mutex::new(Some(file)) })
+        Ok(Self { path, tail: Mutex::new(Tail { file: Some(file), bytes }) })
     }
 
     /// Writes a purge down; with `sync`, it is on the disk when this returns.
@@ -58,18 +66,32 @@ impl PurgeLog {
             Scope::Tag(tag) => ("tag", tag.as_str()),
         };
         let line = json!({ "stamp": stamp, "soft": purge.is_soft, "kind": kind, "what": text });
-        let mut slot = self.file.lock().expect("no holder panics");
-        if slot.is_none() {
-            *slot = Some(OpenOptions::new().create(true).append(true).open(&self.path)?);
+        let line = format_line(&line);
+        let mut tail = self.tail.lock().expect("no holder panics");
+        if tail.bytes > LOG_BYTES_MAX {
+            tail.file = None;
+            tail.bytes = write_floor(&self.path, stamp)?;
         }
-        let file = slot.as_mut().expect("opened above");
-        let result = file.write_all(format_line(&line).as_bytes());
-        let result = if sync { result.and_then(|()| file.sync_data()) } else { result };
-        if result.is_err() {
-            *slot = None;
+        let mut file = match tail.file.take() {
+            Some(file) => file,
+            None => OpenOptions::new().create(true).append(true).open(&self.path)?,
+        };
+        // On an error the file is dropped, and opened anew for the next purge.
+        file.write_all(line.as_bytes())?;
+        if sync {
+            file.sync_data()?;
         }
-        result
+        tail.bytes += line.len() as u64;
+        tail.file = Some(file);
+        Ok(())
     }
+}
+
+/// Replaces a log by one line that purges more than it did; the new length.
+fn write_floor(path: &Path, floor: u64) -> std::io::Result<u64> {
+    let line = format_line(&json!({ "floor": floor }));
+    replace(path, line.as_bytes())?;
+    Ok(line.len() as u64)
 }
 
 fn format_line(value: &Value) -> String {
@@ -109,4 +131,53 @@ pub(super) fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
         let _ = std::fs::remove_file(&temporary);
     }
     result
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use super::*;
+
+    fn purge(tag: &str) -> Purge {
+        Purge { scope: Scope::Tag(tag.to_owned()), is_soft: false }
+    }
+
+    /// The newest stamp that a log gives back.
+    fn newest(path: &Path) -> u64 {
+        let purges = Purges::default();
+        PurgeLog::open(path.to_owned(), &purges).unwrap();
+        purges.stamp()
+    }
+
+    #[test]
+    fn a_torn_line_costs_itself_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("purges.log");
+        let purges = Purges::default();
+        let log = PurgeLog::open(path.clone(), &purges).unwrap();
+        for (tag, now) in [("a", 5), ("b", 6)] {
+            let stamp = purges.apply(&purge(tag), UNIX_EPOCH + Duration::from_millis(now));
+            log.append(&purge(tag), stamp, true).unwrap();
+        }
+        assert_eq!(newest(&path), 6);
+        let whole = std::fs::read(&path).unwrap();
+        std::fs::write(&path, &whole[..whole.len() - 3]).unwrap();
+        assert_eq!(newest(&path), 5);
+        let log = PurgeLog::open(path.clone(), &Purges::default()).unwrap();
+        log.append(&purge("c"), 9, false).unwrap();
+        assert_eq!(newest(&path), 9, "the torn line doesn't swallow the next");
+    }
+
+    #[test]
+    fn a_log_that_grew_too_long_purges_everything_before_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("purges.log");
+        let log = PurgeLog::open(path.clone(), &Purges::default()).unwrap();
+        log.tail.lock().unwrap().bytes = LOG_BYTES_MAX + 1;
+        log.append(&purge("a"), 70, true).unwrap();
+        let purges = Purges::default();
+        PurgeLog::open(path, &purges).unwrap();
+        assert_eq!((purges.floor(), purges.stamp()), (70, 70));
+    }
 }

@@ -11,7 +11,6 @@ use super::*;
 const FRESH: &[(&str, &str)] = &[("cache-control", "max-age=1000"), ("content-length", "100000")];
 
 /// An origin whose one answer comes by hand.
-#[expect(clippy::type_complexity, reason = "a sender of what a body is made of")]
 fn by_hand(
     lines: &[(&str, &str)],
 ) -> (tokio::sync::mpsc::UnboundedSender<Result<Bytes, FetchError>>, Origin) {

@@ -234,3 +234,17 @@ async fn prefetches_fill_ahead_within_their_budget() {
     settle().await;
     assert!(!prefetch("/b"), "the budget is spent");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_viewers_no_store_counts_where_viewers_count() {
+    let lines = [("cache-control", "no-store")];
+    for (client_directives, fetches) in [(true, 2), (false, 1)] {
+        let origin = Origin::with(FRESH);
+        let policy = policy::Policy { client_directives, ..policy::Policy::default() };
+        let cache = cache_with(&origin, Settings { policy, ..Settings::default() });
+        get_with(&cache, "/a", &lines, start()).await;
+        settle().await;
+        get_with(&cache, "/a", &lines, start()).await;
+        assert_eq!(origin.count(), fetches);
+    }
+}

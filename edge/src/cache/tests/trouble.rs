@@ -38,6 +38,28 @@ async fn a_stale_object_stands_in_for_errors() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn nobody_waits_for_an_origin_that_is_known_to_hang() {
+    let origin = Origin::new(|_, count| async move {
+        if count > 0 {
+            std::future::pending::<()>().await;
+        }
+        Ok(answer(200, FRESH, "good"))
+    });
+    let cache = cache(&origin);
+    get(&cache, "/a", start()).await;
+    let began = tokio::time::Instant::now();
+    assert_eq!(get(&cache, "/a", later(20)).await.text(), "good");
+    let waited = began.elapsed();
+    assert_eq!(waited.as_secs(), Settings::default().fetch_timeout.as_secs());
+    for _ in 0..10 {
+        assert_eq!(get(&cache, "/a", later(41)).await.text(), "good");
+    }
+    assert_eq!(began.elapsed(), waited);
+    settle().await;
+    assert_eq!(origin.count(), 3, "it is tried on the side, once at a time");
+}
+
+#[tokio::test(start_paused = true)]
 async fn errors_have_their_status_and_are_not_kept() {
     for (error, status, code) in [
         (unreachable(), 502, "upstream_unreachable"),
