@@ -9,6 +9,7 @@ mod body;
 pub mod disk;
 mod fill;
 mod forward;
+mod front;
 mod key;
 mod memory;
 mod metrics;
@@ -26,10 +27,10 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
-pub use answer::{Cache, Purging};
 pub use body::CacheBody;
 pub use disk::DiskSettings;
 pub use forward::KeepOffDisk;
+pub use front::{Cache, Purging};
 pub use key::{CacheKey, KeyHash};
 pub use metrics::CacheMetrics;
 pub use object::Object;

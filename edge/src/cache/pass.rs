@@ -5,9 +5,10 @@ use std::time::SystemTime;
 use http::header::{self, HeaderName};
 use http::{Method, Request, Response, StatusCode};
 
-use super::answer::{Asking, Shared};
+use super::answer::Asking;
 use super::body::CacheBody;
 use super::forward::{fill_request, passed_request};
+use super::front::Shared;
 use super::key::CacheKey;
 use super::policy::{CacheStatus, Forward, strip_connection};
 use super::purge::{Purge, Scope};

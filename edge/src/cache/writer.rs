@@ -9,10 +9,10 @@ use http::{Method, Request, Response, StatusCode};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
-use super::answer::Shared;
 use super::body::{next_data, wrong_length};
 use super::fill::{Fill, FillHead, ObjectOrigin, Outcome};
 use super::forward::KeepOffDisk;
+use super::front::Shared;
 use super::key::{CacheKey, KeyHash};
 use super::memory::Pool;
 use super::object::Object;

@@ -3,6 +3,7 @@
 //! Eviction goes round like the hand of a clock: an object that was used since the hand last passed
 //! is spared once. The order is that of writing, which costs nothing to keep.
 
+use foldhash::fast::RandomState;
 use indexmap::IndexMap;
 
 use crate::cache::key::KeyHash;
@@ -18,7 +19,7 @@ struct Row {
 
 #[derive(Debug, Default)]
 pub struct DiskIndex {
-    rows: IndexMap<KeyHash, Row>,
+    rows: IndexMap<KeyHash, Row, RandomState>,
     hand: usize,
     bytes: u64,
 }
@@ -103,14 +104,17 @@ impl DiskIndex {
         let (rows, []) = rows.as_chunks::<ROW_BYTES>() else {
             return None;
         };
-        let mut index = Self { rows: IndexMap::with_capacity(rows.len()), ..Self::default() };
+        let mut index = Self {
+            rows: IndexMap::with_capacity_and_hasher(rows.len(), RandomState::default()),
+            ..Self::default()
+        };
         for row in rows {
             let hash = KeyHash(row[..16].try_into().expect("sixteen"));
             let file_bytes = u32::from_le_bytes(row[16..20].try_into().expect("four"));
-            index.insert(hash, file_bytes);
-            if row[20] != 0 {
-                index.touch(&hash);
-            }
+            let is_hot = row[20] != 0;
+            let old = index.rows.insert(hash, Row { file_bytes, is_hot });
+            index.bytes += u64::from(file_bytes);
+            index.bytes -= old.map_or(0, |row| u64::from(row.file_bytes));
         }
         Some(index)
     }
