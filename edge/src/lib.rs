@@ -1,5 +1,6 @@
 //! The front door: HTTP/3, signed URLs, the cache and what lies behind it. Knows no media.
 
+pub mod cache;
 pub mod fetch;
 pub mod gate;
 pub mod target;

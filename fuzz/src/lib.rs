@@ -6,6 +6,7 @@
 //! bounded number of mutations; `fuzz_targets/` runs the same functions under libFuzzer
 //! (`scripts/fuzz.sh`).
 
+mod cache;
 mod index;
 mod input;
 mod manifests;
@@ -20,6 +21,7 @@ mod signed;
 mod text;
 mod ts;
 
+pub use cache::{cache_control, cache_object};
 pub use index::{block, sidecar};
 pub use manifests::check_manifests;
 pub use media::{demux, describe, scanner};
@@ -56,4 +58,6 @@ pub const TARGETS: [(&str, Target); 19] = [
     ("pipeline", pipeline),
     ("target", target),
     ("url_token", url_token),
+    ("cache_object", cache_object),
+    ("cache_control", cache_control),
 ];

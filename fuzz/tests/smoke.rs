@@ -166,4 +166,6 @@ smoke_tests!(
     pipeline,
     target,
     url_token,
+    cache_object,
+    cache_control,
 );

@@ -103,6 +103,7 @@ fn check_objects(config: &Config, fail: &mut impl FnMut(&str, String, &str)) {
 fn check_numbers(config: &Config, fail: &mut impl FnMut(&str, String, &str)) {
     let limits = &config.limits;
     let s3 = &config.objects.s3;
+    let cache = &config.cache;
     let seconds = [
         ("packager.target_duration_seconds", config.packager.target_duration_seconds, 0.5, 60.0),
         ("objects.s3.request_timeout_seconds", s3.request_timeout_seconds, 0.1, 600.0),
@@ -111,6 +112,8 @@ fn check_numbers(config: &Config, fail: &mut impl FnMut(&str, String, &str)) {
         ("limits.request_timeout_seconds", limits.request_timeout_seconds, 0.1, 86_400.0),
         ("limits.write_stall_seconds", limits.write_stall_seconds, 0.1, 86_400.0),
         ("limits.drain_seconds", limits.drain_seconds, 0.0, 86_400.0),
+        ("cache.negative_seconds", cache.negative_seconds, 0.0, 60.0),
+        ("cache.stale_if_error_seconds", cache.stale_if_error_seconds, 0.0, 604_800.0),
     ];
     for (key, value, min, max) in seconds {
         if !(min..=max).contains(&value) {
@@ -122,6 +125,7 @@ fn check_numbers(config: &Config, fail: &mut impl FnMut(&str, String, &str)) {
         ("limits.connections", u64::from(limits.connections), 1, 1_000_000),
         ("limits.streams_per_connection", u64::from(limits.streams_per_connection), 1, 10_000),
         ("limits.header_bytes", limits.header_bytes.get(), 1_024, 65_536),
+        ("cache.object_bytes", cache.object_bytes.get(), 1 << 20, 4 << 30),
         ("objects.s3.retries_max", u64::from(s3.retries_max), 0, 20),
         ("objects.s3.requests_max", u64::from(s3.requests_max), 1, 10_000),
     ];

@@ -94,7 +94,7 @@ pub struct Packager {
     pub target_duration_seconds: f64,
 }
 
-/// `[cache]`: memory set aside for what is read again.
+/// `[cache]`: memory and disk set aside for what is read again.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Cache {
@@ -102,6 +102,18 @@ pub struct Cache {
     pub index_bytes: ByteCount,
     /// Blocks of remote objects.
     pub blocks_bytes: ByteCount,
+    /// Answers that are fresh for a minute at most.
+    pub live_bytes: ByteCount,
+    /// All other answers.
+    pub vod_bytes: ByteCount,
+    /// On disk; 0 is no disk tier.
+    pub disk_bytes: ByteCount,
+    /// Larger answers are not kept.
+    pub object_bytes: ByteCount,
+    pub negative_seconds: f64,
+    pub stale_if_error_seconds: f64,
+    /// Whether a viewer's `Cache-Control` counts.
+    pub client_directives: bool,
 }
 
 /// `[limits]`: what one client, and all of them, may take.
@@ -255,7 +267,17 @@ impl Default for Packager {
 
 impl Default for Cache {
     fn default() -> Self {
-        Self { index_bytes: ByteCount::mib(64), blocks_bytes: ByteCount::mib(256) }
+        Self {
+            index_bytes: ByteCount::mib(64),
+            blocks_bytes: ByteCount::mib(256),
+            live_bytes: ByteCount::mib(128),
+            vod_bytes: ByteCount::mib(512),
+            disk_bytes: ByteCount::new(0),
+            object_bytes: ByteCount::mib(64),
+            negative_seconds: 1.0,
+            stale_if_error_seconds: 600.0,
+            client_directives: false,
+        }
     }
 }
 
