@@ -98,8 +98,9 @@ pub struct ConfigArgs {
 pub struct Serve {
     #[command(flatten)]
     pub config: ConfigArgs,
-    /// Roles that this process plays, separated by commas. Edge and origin are served as one;
-    /// encoder and control are not built yet.
+    /// Roles that this process plays, separated by commas. `edge` alone answers from the origins
+    /// of `[[upstream]]` and keeps what it may; with `origin`, or without this option, titles are
+    /// packaged in this process. Encoder and control are not built yet.
     #[arg(long, value_delimiter = ',', value_name = "ROLES")]
     pub roles: Vec<Role>,
     /// Ask for no signed URLs and show a page that plays every title. For development and

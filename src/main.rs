@@ -5,6 +5,7 @@
 
 mod access;
 mod admin;
+mod backend;
 mod cli;
 mod clock;
 mod command;

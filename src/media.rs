@@ -10,10 +10,11 @@ use std::task::{Context, Poll};
 use http::header::{self, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use origin::body::MediaBody;
-use origin::{Library, OriginService, problem, problem_with};
+use origin::{Library, problem, problem_with};
 use tower_service::Service;
 
 use crate::access::Access;
+use crate::backend::{AnswerBody, Backend};
 use crate::shield::Shield;
 use crate::{clock, page};
 
@@ -54,8 +55,9 @@ pub fn text(status: StatusCode, text: impl Into<bytes::Bytes>) -> Response<Media
 /// What the media listener serves.
 #[derive(Clone)]
 pub struct MediaService {
-    origin: OriginService,
-    library: Library,
+    backend: Backend,
+    /// What the page lists; an edge without an origin has none.
+    library: Option<Library>,
     readiness: Readiness,
     access: Access,
     /// Asks for the edges' secret instead, open or not.
@@ -64,66 +66,73 @@ pub struct MediaService {
 
 impl MediaService {
     pub fn new(
-        library: Library,
+        backend: Backend,
+        library: Option<Library>,
         readiness: Readiness,
         access: Access,
         shield: Option<Shield>,
     ) -> Self {
-        let origin = OriginService::new(library.clone(), clock::now_ms);
-        Self { origin, library, readiness, access, shield }
+        Self { backend, library, readiness, access, shield }
     }
 
-    async fn answer(&self, request: Request<()>) -> Response<MediaBody> {
+    async fn answer(&self, request: Request<()>) -> Response<AnswerBody> {
         let path = request.uri().path();
         if let Some(answer) = self.readiness.answer(path) {
-            return answer;
+            return answer.map(AnswerBody::Media);
         }
         if path == "/time" {
-            return time();
+            return time().map(AnswerBody::Media);
         }
         if let Some(shield) = &self.shield {
             return self.answer_edge(shield, request).await;
         }
         // A preflight carries nothing that could be checked, and tells nothing of media.
         if *request.method() == Method::OPTIONS {
-            return self.origin.answer(&request).await;
+            return self.backend.answer(request).await;
         }
         match self.access.admit(request) {
             Ok(request) if self.access.is_open() => self.answer_open(request).await,
-            Ok(request) => self.origin.answer(&request).await,
-            Err(refusal) => refusal,
+            Ok(request) => self.backend.answer(request).await,
+            Err(refusal) => refusal.map(AnswerBody::Media),
         }
     }
 
     /// An origin behind edges: they looked at the token.
-    async fn answer_edge(&self, shield: &Shield, request: Request<()>) -> Response<MediaBody> {
+    async fn answer_edge(&self, shield: &Shield, request: Request<()>) -> Response<AnswerBody> {
         if !shield.admits(request.headers()) {
             let reason = "this origin answers its edges only";
-            return problem_with(StatusCode::FORBIDDEN, "shield_required", reason);
+            let refusal = problem_with(StatusCode::FORBIDDEN, "shield_required", reason);
+            return refusal.map(AnswerBody::Media);
         }
         match self.access.read(request) {
             Ok(request) if self.access.is_open() => self.answer_open(request).await,
-            Ok(request) => self.origin.answer(&request).await,
-            Err(refusal) => refusal,
+            Ok(request) => self.backend.answer(request).await,
+            Err(refusal) => refusal.map(AnswerBody::Media),
         }
     }
 
     /// An open server has a page and a list of titles besides.
-    async fn answer_open(&self, request: Request<()>) -> Response<MediaBody> {
+    async fn answer_open(&self, request: Request<()>) -> Response<AnswerBody> {
         let path = request.uri().path();
         let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
-        if is_read && path == "/titles.json" {
-            return match page::titles(&self.library).await {
+        let library = self.library.as_ref().filter(|_| is_read);
+        if let Some(library) = library
+            && path == "/titles.json"
+        {
+            let titles = match page::titles(library).await {
                 Ok(entity) => entity.respond(request.method(), request.headers()),
                 Err(error) => problem(&error),
             };
+            return titles.map(AnswerBody::Media);
         }
-        if is_read && let Some(entity) = page::file(path) {
+        if library.is_some()
+            && let Some(entity) = page::file(path)
+        {
             let mut response = entity.respond(request.method(), request.headers());
             page::protect(response.headers_mut());
-            return response;
+            return response.map(AnswerBody::Media);
         }
-        self.origin.answer(&request).await
+        self.backend.answer(request).await
     }
 }
 
@@ -136,7 +145,7 @@ fn time() -> Response<MediaBody> {
 }
 
 impl<B: Send + 'static> Service<Request<B>> for MediaService {
-    type Response = Response<MediaBody>;
+    type Response = Response<AnswerBody>;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
 

@@ -38,7 +38,7 @@ pub use ts::ts;
 pub type Target = fn(&[u8]);
 
 /// All targets by the names of their libFuzzer programs.
-pub const TARGETS: [(&str, Target); 19] = [
+pub const TARGETS: [(&str, Target); 21] = [
     ("demux", demux),
     ("describe", describe),
     ("scanner", scanner),

@@ -34,4 +34,4 @@ pub use library::Library;
 pub use loaded::{LoadedAsset, LoadedTrack, TrackContent};
 pub use problem::{problem, problem_with};
 pub use query::ManifestQuery;
-pub use service::OriginService;
+pub use service::{OriginService, allow_every_origin, preflight};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::header::{self, HeaderName, HeaderValue};
-use http::{Method, Request, Response, StatusCode};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use packager::uri::ResourceName;
 
 use crate::OriginError;
@@ -46,7 +46,7 @@ impl OriginService {
             Method::GET | Method::HEAD => self.answer_get(request).await,
             _ => method_not_allowed(),
         };
-        allow_every_origin(&mut response);
+        allow_every_origin(response.headers_mut());
         response
     }
 
@@ -122,7 +122,8 @@ fn unknown_path(path: &str) -> OriginError {
     }
 }
 
-fn preflight() -> Response<MediaBody> {
+/// The answer to any preflight for media.
+pub fn preflight() -> Response<MediaBody> {
     let mut response = Response::new(MediaBody::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;
     let headers = response.headers_mut();
@@ -144,8 +145,8 @@ fn method_not_allowed() -> Response<MediaBody> {
     response
 }
 
-fn allow_every_origin(response: &mut Response<MediaBody>) {
-    let headers = response.headers_mut();
+/// Lets scripts of every page read an answer.
+pub fn allow_every_origin(headers: &mut HeaderMap) {
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     headers
         .insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED_HEADERS));

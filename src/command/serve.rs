@@ -19,6 +19,7 @@ use tokio::sync::watch;
 use super::{configured_presets, load_config, open_library};
 use crate::access::Access;
 use crate::admin::AdminService;
+use crate::backend::Backend;
 use crate::cli::{ConfigArgs, Role, Serve};
 use crate::clock;
 use crate::media::{MediaService, Readiness, route_of};
@@ -30,15 +31,26 @@ pub fn run(arguments: &Serve) -> anyhow::Result<ExitCode> {
     let roles = &arguments.roles;
     if let Some(role) = roles.iter().find(|role| matches!(role, Role::Encoder | Role::Control)) {
         let role = format!("{role:?}").to_lowercase();
-        bail!("role `{role}` is not built yet; this version serves as edge and origin in one");
+        bail!("role `{role}` is not built yet; there are edge, origin, and both in one");
     }
     let loaded = load_config(&arguments.config, Vec::new())?;
+    if !is_edge_alone(arguments) && !loaded.config.upstream.is_empty() {
+        bail!(
+            "`[[upstream]]` names origins for an edge; add `--roles edge`, or leave it out where \
+             the origin is in this process"
+        );
+    }
     let log = init_log(&loaded.config.log)?;
     let data = DataDir::open(&loaded.config.data.dir)?;
     let outcome = crate::runtime()?.block_on(serve_until_told(arguments, loaded, &log, &data));
     // The lock goes last: until here nobody else may write.
     drop(data);
     outcome
+}
+
+/// Whether this process answers from other origins.
+fn is_edge_alone(arguments: &Serve) -> bool {
+    arguments.roles == [Role::Edge]
 }
 
 async fn serve_until_told(
@@ -62,9 +74,22 @@ async fn serve_until_told(
         access: access.clone(),
         data,
     };
-    let wiring = Wiring { library, access, readiness: readiness.clone(), limits, trusted_proxies };
-    let listeners = wiring.listen(&loaded, data)?;
+    let mut registry = Registry::with_prefix("streamverse");
+    let is_edge = is_edge_alone(arguments);
+    let backend = Backend::new(&loaded.config, is_edge, library.clone(), &mut registry)?;
+    let wiring = Wiring {
+        library,
+        backend: backend.clone(),
+        is_edge,
+        access,
+        readiness: readiness.clone(),
+        limits,
+        trusted_proxies,
+    };
+    let listeners = wiring.listen(&loaded, data, registry)?;
     let sweeping = tokio::spawn(sweep_now_and_then(adopting.library.clone()));
+    let kept = backend.clone();
+    let maintaining = tokio::spawn(async move { kept.maintain().await });
     readiness.set(true);
     output::line(&format!("ready {}", Value::Object(listeners.addresses())));
     if arguments.open {
@@ -86,11 +111,13 @@ async fn serve_until_told(
     readiness.set(false);
     // A sweep can end anywhere: the next one goes on.
     sweeping.abort();
+    maintaining.abort();
     let drain = Duration::from_secs_f64(current.limits.drain_seconds);
     let dropped = listeners.shutdown(drain).await;
     if dropped > 0 {
         tracing::warn!(dropped, "connections were dropped because the drain time was over");
     }
+    tokio::task::spawn_blocking(move || backend.save()).await?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -107,6 +134,8 @@ async fn sweep_now_and_then(library: Library) {
 /// What the listeners are made of.
 struct Wiring {
     library: Library,
+    backend: Backend,
+    is_edge: bool,
     access: Access,
     readiness: Readiness,
     limits: watch::Receiver<HttpLimits>,
@@ -119,9 +148,13 @@ struct Listeners {
 }
 
 impl Wiring {
-    fn listen(&self, loaded: &Loaded, data: &DataDir) -> anyhow::Result<Listeners> {
+    fn listen(
+        &self,
+        loaded: &Loaded,
+        data: &DataDir,
+        mut registry: Registry,
+    ) -> anyhow::Result<Listeners> {
         let config = &loaded.config;
-        let mut registry = Registry::with_prefix("streamverse");
         let metrics = HttpMetrics::new();
         metrics.register(&mut registry);
         self.library.store().metrics().register(&mut registry);
@@ -133,7 +166,8 @@ impl Wiring {
         let mut servers = Vec::new();
         if let Some(listener) = bind("media.http", config.media.http)? {
             let service = MediaService::new(
-                self.library.clone(),
+                self.backend.clone(),
+                (!self.is_edge).then(|| self.library.clone()),
                 self.readiness.clone(),
                 self.access.clone(),
                 Shield::new(&config.shield),

@@ -13,6 +13,7 @@
 mod bad_input;
 mod boxes;
 mod client;
+mod edges;
 mod faults;
 mod http;
 mod indexes;
