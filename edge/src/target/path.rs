@@ -4,6 +4,11 @@ use super::TargetError;
 
 /// Reads a path that begins with a slash.
 pub(super) fn canonical(raw: &str) -> Result<String, TargetError> {
+    if raw.bytes().all(is_path_byte) {
+        // Nothing is encoded, as in almost every request.
+        check_segments(raw)?;
+        return Ok(raw.to_owned());
+    }
     let mut out = String::with_capacity(raw.len());
     // Bytes beyond ASCII that stand encoded side by side: together they have to be UTF-8.
     let mut text = Vec::new();
@@ -94,8 +99,25 @@ pub(super) fn is_unreserved(byte: u8) -> bool {
 
 /// `pchar` of RFC 3986 3.3 without escapes, and the slash.
 fn is_path_byte(byte: u8) -> bool {
-    is_unreserved(byte) || b"/!$&'()*+,;=:@".contains(&byte)
+    PATH_BYTES[usize::from(byte)]
 }
+
+/// Looked up rather than compared: this is asked for each byte of each request.
+const PATH_BYTES: [bool; 256] = {
+    let mut table = [false; 256];
+    let others = b"-._~/!$&'()*+,;=:@";
+    let mut byte = 0;
+    while byte < 128 {
+        table[byte] = (byte as u8).is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let mut at = 0;
+    while at < others.len() {
+        table[others[at] as usize] = true;
+        at += 1;
+    }
+    table
+};
 
 pub(super) fn push_escape(out: &mut String, byte: u8) {
     const DIGITS: [char; 16] =
