@@ -94,8 +94,9 @@ async fn victim() {
 async fn a_kill_at_any_moment_tears_no_object() {
     let folder = tempfile::tempdir().unwrap();
     let rounds = if std::env::var_os("STREAMVERSE_SOAK").is_some() { 100 } else { 12 };
-    let mut most = 0;
-    for round in 0..rounds {
+    let (mut most, mut round) = (0, 0);
+    // A machine that is busy with other things gets more rounds to write something.
+    while round < rounds || (most <= 20 && round < 10 * rounds) {
         let mut victim = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "victim"])
             .env(FOLDER, folder.path())
@@ -111,6 +112,7 @@ async fn a_kill_at_any_moment_tears_no_object() {
         let torn = torn_files(folder.path());
         assert!(torn.is_empty(), "round {round}: {torn:?}");
         most = most.max(object_files(folder.path()).len());
+        round += 1;
     }
     assert!(most > 20, "{most} objects were written");
 

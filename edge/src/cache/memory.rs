@@ -99,3 +99,86 @@ impl MemoryTier {
         (self.live.weighted_size(), self.vod.weight())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use bytes::Bytes;
+    use http::{HeaderMap, HeaderValue, StatusCode};
+
+    use super::*;
+    use crate::cache::key::CacheKey;
+    use crate::cache::pieces::Pieces;
+    use crate::cache::policy::{Policy, StoredHead};
+
+    const MIB: u64 = 1 << 20;
+
+    fn object(target: &str, freshness: &'static str) -> Arc<Object> {
+        let mut headers = HeaderMap::new();
+        headers.insert("cache-control", HeaderValue::from_static(freshness));
+        let times = (UNIX_EPOCH, UNIX_EPOCH);
+        let policy = Policy::default();
+        let head = StoredHead::new(StatusCode::OK, headers, times, Vec::new(), 0, &policy);
+        let body: Pieces = [Bytes::from(vec![0; 100_000])].into_iter().collect();
+        let key = CacheKey::new("a", target, &[]).unwrap();
+        Arc::new(Object::new(key, head, Arc::new(body), Vec::new()))
+    }
+
+    #[test]
+    fn live_objects_are_always_admitted_and_the_oldest_goes() {
+        let tier = MemoryTier::new(MIB, 16 * MIB, Duration::from_secs(60));
+        // A crowd of titles, each used often, and then live segments that nobody has asked for.
+        for round in 0..20 {
+            for number in 0..100 {
+                let title = object(&format!("/vod/{number}"), "max-age=86400");
+                if round == 0 {
+                    tier.insert(title.clone());
+                }
+                tier.get(&title.hash);
+            }
+        }
+        for number in 0..200 {
+            let segment = object(&format!("/live/{number}"), "max-age=6");
+            tier.insert(segment.clone());
+            assert!(tier.get(&segment.hash).is_some(), "{number}");
+        }
+        let (live_bytes, vod_bytes) = tier.bytes();
+        assert!(live_bytes <= MIB && live_bytes > MIB / 2, "{live_bytes}");
+        assert!(vod_bytes > 9_000_000, "titles keep their place: {vod_bytes}");
+        assert!(tier.get(&object("/live/199", "").hash).is_some());
+        assert!(tier.get(&object("/live/0", "").hash).is_none());
+    }
+
+    #[test]
+    fn what_is_watched_once_leaves_what_is_watched_often() {
+        let tier = MemoryTier::new(MIB, 16 * MIB, Duration::from_secs(60));
+        let often: Vec<_> =
+            (0..50).map(|number| object(&format!("/often/{number}"), "max-age=86400")).collect();
+        let mut misses = 0;
+        for number in 0..3_000 {
+            let once = object(&format!("/once/{number}"), "max-age=86400");
+            tier.insert(once);
+            let wanted = &often[number % often.len()];
+            if tier.get(&wanted.hash).is_none() {
+                misses += 1;
+                tier.insert(wanted.clone());
+            }
+        }
+        let (_, vod_bytes) = tier.bytes();
+        assert!(vod_bytes <= 16 * MIB);
+        assert!(misses < 300, "{misses} of 3000");
+    }
+
+    #[test]
+    fn an_object_lies_in_one_pool() {
+        let tier = MemoryTier::new(MIB, 16 * MIB, Duration::from_secs(60));
+        for freshness in ["max-age=6", "max-age=86400", "max-age=6"] {
+            let object = object("/a", freshness);
+            tier.insert(object.clone());
+            assert!(Arc::ptr_eq(&tier.get(&object.hash).unwrap(), &object));
+        }
+        tier.remove(&object("/a", "").hash);
+        assert!(tier.get(&object("/a", "").hash).is_none());
+    }
+}

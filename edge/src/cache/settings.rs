@@ -117,3 +117,19 @@ impl Default for Settings {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn configuration_and_library_have_the_same_defaults() {
+        let config = platform::config::Cache::default();
+        let settings = Settings::of_config(&config, Path::new("data"));
+        assert_eq!(format!("{settings:?}"), format!("{:?}", Settings::default()));
+        let disk_bytes = "3 GiB".parse().unwrap();
+        let config = platform::config::Cache { disk_bytes, ..config };
+        let disk = Settings::of_config(&config, Path::new("data")).disk.unwrap();
+        assert_eq!((disk.folder.to_str(), disk.bytes_max), (Some("data/cache"), 3 << 30));
+    }
+}
