@@ -6,6 +6,7 @@
 //! bounded number of mutations; `fuzz_targets/` runs the same functions under libFuzzer
 //! (`scripts/fuzz.sh`).
 
+mod cdn;
 mod index;
 mod input;
 mod manifests;
@@ -19,6 +20,10 @@ pub mod seeds;
 mod text;
 mod ts;
 
+pub use cdn::{
+    cdn_akamai, cdn_cat, cdn_cbor, cdn_cloudfront, cdn_key_file, cdn_media_cdn, cdn_request,
+    cdn_uri_signing,
+};
 pub use index::{block, sidecar};
 pub use manifests::check_manifests;
 pub use media::{demux, describe, scanner};
@@ -34,7 +39,7 @@ pub use ts::ts;
 pub type Target = fn(&[u8]);
 
 /// All targets by the names of their libFuzzer programs.
-pub const TARGETS: [(&str, Target); 17] = [
+pub const TARGETS: [(&str, Target); 25] = [
     ("demux", demux),
     ("describe", describe),
     ("scanner", scanner),
@@ -52,4 +57,12 @@ pub const TARGETS: [(&str, Target); 17] = [
     ("object_key", object_key),
     ("asset_document", asset_document),
     ("pipeline", pipeline),
+    ("cdn_request", cdn_request),
+    ("cdn_cloudfront", cdn_cloudfront),
+    ("cdn_akamai", cdn_akamai),
+    ("cdn_media_cdn", cdn_media_cdn),
+    ("cdn_uri_signing", cdn_uri_signing),
+    ("cdn_cat", cdn_cat),
+    ("cdn_cbor", cdn_cbor),
+    ("cdn_key_file", cdn_key_file),
 ];

@@ -164,4 +164,12 @@ smoke_tests!(
     object_key,
     asset_document,
     pipeline,
+    cdn_request,
+    cdn_cloudfront,
+    cdn_akamai,
+    cdn_media_cdn,
+    cdn_uri_signing,
+    cdn_cat,
+    cdn_cbor,
+    cdn_key_file,
 );

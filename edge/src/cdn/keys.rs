@@ -52,9 +52,17 @@ impl Algorithm {
 }
 
 pub(super) enum PublicMaterial {
-    Secret { sha1: hmac::Key, sha256: hmac::Key },
-    Rsa { sha1: ParsedPublicKey, sha256: ParsedPublicKey, pss: ParsedPublicKey },
-    P256 { der: ParsedPublicKey, fixed: ParsedPublicKey },
+    /// Keys of either hash, which are large.
+    Secret(Box<[hmac::Key; 2]>),
+    Rsa {
+        sha1: ParsedPublicKey,
+        sha256: ParsedPublicKey,
+        pss: ParsedPublicKey,
+    },
+    P256 {
+        der: ParsedPublicKey,
+        fixed: ParsedPublicKey,
+    },
     Ed25519(ParsedPublicKey),
 }
 
@@ -106,10 +114,9 @@ impl VerifyingKey {
 
 impl PublicMaterial {
     fn secret(secret: &[u8]) -> Self {
-        Self::Secret {
-            sha1: hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, secret),
-            sha256: hmac::Key::new(hmac::HMAC_SHA256, secret),
-        }
+        let key = |algorithm| hmac::Key::new(algorithm, secret);
+        let keys = [hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, hmac::HMAC_SHA256].map(key);
+        Self::Secret(Box::new(keys))
     }
 
     fn public(der: &[u8]) -> Result<Self, KeyError> {
@@ -141,10 +148,8 @@ impl PublicMaterial {
     fn verify(&self, algorithm: Algorithm, message: &[u8], signature: &[u8]) -> Option<bool> {
         use Algorithm as A;
         let verdict = match (self, algorithm) {
-            (Self::Secret { sha1, .. }, A::HmacSha1) => hmac::verify(sha1, message, signature),
-            (Self::Secret { sha256, .. }, A::HmacSha256) => {
-                hmac::verify(sha256, message, signature)
-            }
+            (Self::Secret(keys), A::HmacSha1) => hmac::verify(&keys[0], message, signature),
+            (Self::Secret(keys), A::HmacSha256) => hmac::verify(&keys[1], message, signature),
             (Self::Rsa { sha1, .. }, A::RsaSha1) => sha1.verify_sig(message, signature),
             (Self::Rsa { sha256, .. }, A::RsaSha256) => sha256.verify_sig(message, signature),
             (Self::Rsa { pss, .. }, A::RsaPssSha256) => pss.verify_sig(message, signature),

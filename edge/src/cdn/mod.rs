@@ -35,7 +35,7 @@ mod uri_signing;
 mod tests;
 
 pub use akamai::AkamaiOptions;
-pub use cat::{CatOptions, parse_cbor};
+pub use cat::{CatOptions, rewrite_cbor};
 pub use cloudfront::CloudFrontOptions;
 pub use grant::{Grant, Renewal, Replay, UrlSpace};
 pub use key_file::{KEY_FILE_BYTES_MAX, decrypting_key_file, signing_key_file, verifying_key_file};

@@ -10,7 +10,7 @@ use super::rsa_sha1::RsaSha1Key;
 
 pub(super) enum PrivateMaterial {
     Secret(Vec<u8>),
-    Rsa { pair: RsaKeyPair, sha1: Option<RsaSha1Key> },
+    Rsa { pair: RsaKeyPair, sha1: Option<Box<RsaSha1Key>> },
     P256 { der: EcdsaKeyPair, fixed: EcdsaKeyPair },
     Ed25519(Ed25519KeyPair),
 }
@@ -90,7 +90,8 @@ impl SigningKey {
         }
     }
 
-    pub(super) fn sign(&self, algorithm: Algorithm, message: &[u8]) -> Result<Vec<u8>, SignError> {
+    /// The bare signature of a message. [`super::Scheme::sign`] makes tokens.
+    pub fn sign(&self, algorithm: Algorithm, message: &[u8]) -> Result<Vec<u8>, SignError> {
         use Algorithm as A;
         let failed = |cure| SignError::WrongKey { algorithm: algorithm.name(), cure };
         let hmac = |algorithm, secret: &[u8]| {
@@ -150,7 +151,7 @@ fn p256(der: &[u8]) -> Option<PrivateMaterial> {
 
 fn rsa(der: &[u8]) -> Option<PrivateMaterial> {
     let pair = RsaKeyPair::from_pkcs8(der).or_else(|_| RsaKeyPair::from_der(der)).ok()?;
-    let sha1 = RsaSha1Key::parse(der, pair.public_key().as_ref());
+    let sha1 = RsaSha1Key::parse(der, pair.public_key().as_ref()).map(Box::new);
     Some(PrivateMaterial::Rsa { pair, sha1 })
 }
 
