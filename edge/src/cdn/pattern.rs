@@ -56,11 +56,14 @@ pub(super) fn whole_regex(field: &'static str, pattern: &str) -> Result<Regex, R
     if pattern.len() > PATTERN_BYTES_MAX {
         return Err(Refusal::malformed(field, "is too long a pattern"));
     }
-    let compiled = RegexBuilder::new(&format!(r"\A(?:{pattern})\z"))
-        .size_limit(REGEX_BYTES_MAX)
-        .dfa_size_limit(REGEX_BYTES_MAX)
-        .build();
-    compiled.map_err(|_| Refusal::malformed(field, "is no regular expression that can be used"))
+    let compile = |text: &str| {
+        let mut builder = RegexBuilder::new(text);
+        let compiled = builder.size_limit(REGEX_BYTES_MAX).dfa_size_limit(REGEX_BYTES_MAX).build();
+        compiled.map_err(|_| Refusal::malformed(field, "is no regular expression that can be used"))
+    };
+    // On its own first: one that closes the group around it would slip out of the anchors.
+    compile(pattern)?;
+    compile(&format!(r"\A(?:{pattern})\z"))
 }
 
 /// Addresses that begin alike: `203.0.113.0/24`. One address is a prefix of full length.
@@ -188,5 +191,7 @@ mod tests {
         assert!(regex.is_match("a") && regex.is_match("b") && !regex.is_match("ab"));
         assert!(whole_regex("cdniuc", "((a{90}){90}){90}").is_err());
         assert!(whole_regex("cdniuc", "(").is_err());
+        // Closing the group that anchors it would let a part of the text match.
+        assert!(whole_regex("cdniuc", "a)|(?:b").is_err());
     }
 }

@@ -72,7 +72,7 @@ pub(super) fn verify(
     check_address(&claims, keys, circumstances)?;
     let space = check_container(&claims, keys, &format!("{}{}", request.origin(), found.target))?;
 
-    let renewal = renew(&claims, keys, &found, circumstances)?;
+    let renewal = renew(&claims, keys, &found, request, circumstances)?;
     Ok(Grant {
         space,
         expires_at,
@@ -149,6 +149,7 @@ fn renew(
     claims: &Claims,
     keys: &KeySet,
     found: &Found<'_>,
+    request: &RequestParts<'_>,
     circumstances: &Circumstances,
 ) -> Result<Option<Renewal>, Refusal> {
     let seconds = claims.number("cdniets")?;
@@ -170,7 +171,10 @@ fn renew(
     let token = token.map_err(|_| Refusal::Unsupported("renewal with this key".to_owned()))?;
     Ok(Some(if transport == 1 {
         let path = cookie_path(&found.target, depth);
-        Renewal::Cookie(format!("{PACKAGE}={token}; Path={path}; Max-Age={seconds}; HttpOnly"))
+        let secure = if request.scheme == "https" { "; Secure" } else { "" };
+        Renewal::Cookie(format!(
+            "{PACKAGE}={token}; Path={path}; Max-Age={seconds}; HttpOnly{secure}"
+        ))
     } else {
         let separator = if found.target.contains('?') { '&' } else { '?' };
         Renewal::Target(format!("{}{separator}{PACKAGE}={token}", found.target))
