@@ -92,6 +92,7 @@ impl Scheme {
         keys: &KeySet,
         circumstances: &Circumstances,
     ) -> Result<Grant, Refusal> {
+        request.check_origin()?;
         match self {
             Self::CloudFront(options) => cloudfront::verify(options, request, keys, circumstances),
             Self::Akamai(options) => akamai::verify(options, request, keys, circumstances),

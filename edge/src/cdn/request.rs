@@ -180,7 +180,22 @@ fn check_path(path: &str) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// Whether a text is a host, maybe with a port, and nothing that could be read as more of a URL.
+pub(super) fn is_authority(text: &str) -> bool {
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
+    !text.is_empty() && text.bytes().all(is_part)
+}
+
 impl<'a> RequestParts<'a> {
+    /// A URL is put together from these and compared as a text, so a slash in the host would move
+    /// the request to another path.
+    pub(super) fn check_origin(&self) -> Result<(), Refusal> {
+        if matches!(self.scheme, "http" | "https") && is_authority(self.authority) {
+            return Ok(());
+        }
+        Err(Refusal::Target("stands behind a scheme or a host that is none"))
+    }
+
     /// `https://host`.
     pub(super) fn origin(&self) -> String {
         format!("{}://{}", self.scheme, self.authority)

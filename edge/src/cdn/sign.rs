@@ -3,7 +3,7 @@
 use super::key_file::signing_key_file;
 use super::pattern::IpPrefix;
 use super::refusal::SignError;
-use super::request::Target;
+use super::request::{Target, is_authority};
 use super::{Scheme, pattern};
 
 /// What a token shall open, and how it travels.
@@ -112,8 +112,7 @@ impl<'a> AbsoluteUrl<'a> {
         }
         let slash = rest.find('/').ok_or_else(|| fail("has no path"))?;
         let (authority, target) = rest.split_at(slash);
-        let is_host = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
-        if authority.is_empty() || !authority.bytes().all(is_host) {
+        if !is_authority(authority) {
             return Err(fail("has no host that can be used"));
         }
         let target = Target::parse(target).map_err(|_| {

@@ -142,6 +142,33 @@ fn targets_with_two_readings_are_refused_by_every_scheme() {
     }
 }
 
+/// A host with a path in it would turn `/x` into something below the signed prefix.
+#[test]
+fn hosts_that_are_none_are_refused_by_every_scheme() {
+    let key = SigningKey::ed25519_seed("k", &[1; 32]).unwrap();
+    let request = SignRequest {
+        space: SignedSpace::Prefix("https://h/a/"),
+        carrier: Carrier::Cookie,
+        ..SignRequest::new("https://h/a/b", 100)
+    };
+    for name in ["media-cdn", "uri-signing", "cat"] {
+        let signed = scheme(name).sign(&request, &key).unwrap();
+        let ask = Ask::signed(&signed, 0);
+        assert_eq!(code(ask.verify(&scheme(name), &keys_of(&key))), "granted", "{name}");
+        let forged = Ask { authority: "h/a".to_owned(), ..ask.clone().target("/x") };
+        assert_eq!(code(forged.verify(&scheme(name), &keys_of(&key))), "token_invalid", "{name}");
+    }
+    for name in ["cloudfront", "akamai", "media-cdn", "uri-signing", "cat"] {
+        for authority in ["", "h/a", "h?a", "u@h", "h#", "h a", "h\\a", "\u{e9}"] {
+            let ask = Ask { authority: authority.to_owned(), ..Ask::new("https://h/a", 0) };
+            let verdict = ask.verify(&scheme(name), &KeySet::default());
+            assert!(matches!(verdict, Err(Refusal::Target(_))), "{name} {authority}: {verdict:?}");
+        }
+        let ask = Ask { scheme: "https://h/a?".to_owned(), ..Ask::new("https://h/a", 0) };
+        assert_eq!(code(ask.verify(&scheme(name), &KeySet::default())), "token_invalid");
+    }
+}
+
 #[test]
 fn names_of_schemes_go_both_ways() {
     for name in ["cloudfront", "akamai", "media-cdn", "uri-signing", "cat"] {

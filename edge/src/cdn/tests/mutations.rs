@@ -41,9 +41,41 @@ fn carrying(ask: &Ask, is_in_target: bool, base: &str) -> (usize, String) {
     (0, ask.headers.values().map(|value| value.to_str().unwrap()).collect::<Vec<_>>().join(";;"))
 }
 
-/// Each byte of each token, in turn, replaced by another.
+/// A text with one byte replaced, left out or doubled, and cut off there.
+fn changes(text: &str, at: usize) -> Vec<String> {
+    let byte = text.as_bytes()[at];
+    let mut changes = vec![text[..at].to_owned()];
+    for replacement in [b'A', b'0', byte ^ 1] {
+        if replacement != byte && replacement.is_ascii_graphic() {
+            let replacement = char::from(replacement).to_string();
+            changes.push([&text[..at], &replacement, &text[at + 1..]].concat());
+        }
+    }
+    // What stands between parameters or cookies is no part of a token.
+    if !b"?&;".contains(&byte) {
+        changes.push([&text[..at], &text[at + 1..]].concat());
+        changes.push([&text[..=at], &text[at..]].concat());
+    }
+    changes
+}
+
+/// The request with another text where the token stood.
+fn carry(ask: &Ask, is_in_target: bool, text: &str) -> Ask {
+    let mut changed = ask.clone();
+    if is_in_target {
+        return changed.target(text);
+    }
+    let name = ask.headers.keys().next().unwrap().clone();
+    changed.headers.clear();
+    for value in text.split(";;") {
+        changed.headers.append(&name, HeaderValue::from_str(value).unwrap());
+    }
+    changed
+}
+
+/// Each byte of each token, in turn.
 #[test]
-fn no_byte_of_a_token_can_be_replaced() {
+fn no_byte_of_a_token_can_be_changed() {
     for (name, key, carrier) in signers() {
         let request = SignRequest {
             space: SignedSpace::Prefix("https://h.example/a/"),
@@ -64,30 +96,13 @@ fn no_byte_of_a_token_can_be_replaced() {
         let is_in_target = matches!(carrier, Carrier::Query | Carrier::Path);
         let (start, text) = carrying(&ask, is_in_target, "/a/b.m3u8");
         for at in start..text.len() {
-            for replacement in [b'A', b'B', b'0', b'~', b'-', text.as_bytes()[at] ^ 1] {
-                if replacement == text.as_bytes()[at] || !replacement.is_ascii_graphic() {
-                    continue;
-                }
-                let mut bytes = text.clone().into_bytes();
-                bytes[at] = replacement;
-                let changed = String::from_utf8(bytes).unwrap();
-                let mut other = ask.clone();
-                if is_in_target {
-                    other = other.target(&changed);
-                } else {
-                    let names: Vec<_> = ask.headers.keys().cloned().collect();
-                    other.headers.clear();
-                    for (index, value) in changed.split(";;").enumerate() {
-                        let name = names.get(index).unwrap_or(&names[0]).clone();
-                        other.headers.append(name, HeaderValue::from_str(value).unwrap());
-                    }
-                }
-                let verdict = other.verify(&scheme(name), &keys);
+            for changed in changes(&text, at) {
+                let verdict = carry(&ask, is_in_target, &changed).verify(&scheme(name), &keys);
                 // In the path form another file below the prefix is no other token.
                 let is_file = carrier == Carrier::Path
                     && verdict.as_ref().is_ok_and(|grant| grant.target != granted.target);
                 assert!(
-                    verdict.is_err() || is_file && at > text.len() - "/b.m3u8".len(),
+                    verdict.is_err() || is_file && at >= text.len() - "/b.m3u8".len(),
                     "{name} {carrier:?}: {changed} is {verdict:?}"
                 );
             }
