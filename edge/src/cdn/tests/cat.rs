@@ -87,6 +87,35 @@ fn the_published_token_can_be_signed_again() {
     assert_eq!(reencode(&vector("token"), &key()), vector("token"));
 }
 
+/// Made by `@eyevinn/cat` 0.16.4: suffix, expression and part of components, methods, a header,
+/// replay, renewal by header.
+#[test]
+fn a_token_with_many_rules_is_granted() {
+    let scheme = Scheme::Cat(CatOptions { audience: None, ..options() });
+    let keys = keys_of(&key()).renewing_with(key());
+    let ask = Ask::new("https://cdn.example.com/live/ch7/seg-1.m4s", 1_893_456_000 - 120)
+        .header("CTA-Common-Access-Token", &vector("token_rules"))
+        .header("User-Agent", "Player/7");
+    let grant = ask.verify(&scheme, &keys).unwrap();
+    assert_eq!((grant.replay, grant.token_id.as_deref()), (Replay::Prohibited, Some("0b71")));
+    let Some(Renewal::Header { name, value }) = grant.renewal else {
+        panic!("catr says a header");
+    };
+    let next = Ask { now: ask.now + 299, headers: HeaderMap::new(), ..ask.clone() }
+        .header(&name, &value)
+        .header("User-Agent", "Player/7");
+    assert_eq!(code(next.verify(&scheme, &keys)), "granted");
+    for other in [
+        Ask { authority: "cdn.example.org".to_owned(), ..ask.clone() },
+        ask.clone().target("/live/chx/seg-1.m4s"),
+        ask.clone().target("/live/ch7/init.mp4"),
+        Ask { method: Method::OPTIONS, ..ask.clone() },
+        ask.clone().header("User-Agent", "curl"),
+    ] {
+        assert_eq!(code(other.verify(&scheme, &keys)), "token_out_of_scope", "{}", other.target);
+    }
+}
+
 /// A token with these claims as CBOR in hexadecimal, behind `exp` 100.
 fn verdict_of(
     claims: &str,

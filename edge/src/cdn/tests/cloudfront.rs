@@ -139,6 +139,22 @@ fn we_sign_as_the_sdk_does() {
 }
 
 #[test]
+fn elliptic_urls_and_cookies_of_the_sdk_are_granted_with_both_hashes() {
+    let keys = keys_of(&signing_key_file("k", text("ecdsa_private_key_pem").as_bytes()).unwrap());
+    for name in ["ecdsa_sha1", "ecdsa_sha256"] {
+        let grant = Ask::new(&text(name), 0).verify(&scheme("cloudfront"), &keys).unwrap();
+        assert_eq!(grant.target, "/vod/a.m3u8?x=1", "{name}");
+    }
+    let mut ask = Ask::new("https://cdn.example.com/vod/b/1.m4s", 0);
+    for (name, value) in vectors()["ecdsa_cookies_sha256"].as_object().unwrap() {
+        ask = ask.cookie(name, value.as_str().unwrap());
+    }
+    assert_eq!(code(ask.verify(&scheme("cloudfront"), &keys)), "granted");
+    let elsewhere = ask.from("203.0.114.7").verify(&scheme("cloudfront"), &keys);
+    assert_eq!(code(elsewhere), "token_out_of_scope");
+}
+
+#[test]
 fn elliptic_keys_sign_with_both_hashes() {
     let key = signing_key_file("K", super::uri_signing::SIGNING_JWK.as_bytes()).unwrap();
     for sha1 in [true, false] {
