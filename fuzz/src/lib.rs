@@ -7,6 +7,7 @@
 //! (`scripts/fuzz.sh`).
 
 mod cache;
+mod cdn;
 mod index;
 mod input;
 mod manifests;
@@ -22,6 +23,10 @@ mod text;
 mod ts;
 
 pub use cache::{cache_control, cache_object};
+pub use cdn::{
+    cdn_akamai, cdn_cat, cdn_cbor, cdn_cloudfront, cdn_key_file, cdn_media_cdn, cdn_request,
+    cdn_uri_signing,
+};
 pub use index::{block, sidecar};
 pub use manifests::check_manifests;
 pub use media::{demux, describe, scanner};
@@ -38,7 +43,7 @@ pub use ts::ts;
 pub type Target = fn(&[u8]);
 
 /// All targets by the names of their libFuzzer programs.
-pub const TARGETS: [(&str, Target); 21] = [
+pub const TARGETS: [(&str, Target); 29] = [
     ("demux", demux),
     ("describe", describe),
     ("scanner", scanner),
@@ -60,4 +65,12 @@ pub const TARGETS: [(&str, Target); 21] = [
     ("url_token", url_token),
     ("cache_object", cache_object),
     ("cache_control", cache_control),
+    ("cdn_request", cdn_request),
+    ("cdn_cloudfront", cdn_cloudfront),
+    ("cdn_akamai", cdn_akamai),
+    ("cdn_media_cdn", cdn_media_cdn),
+    ("cdn_uri_signing", cdn_uri_signing),
+    ("cdn_cat", cdn_cat),
+    ("cdn_cbor", cdn_cbor),
+    ("cdn_key_file", cdn_key_file),
 ];

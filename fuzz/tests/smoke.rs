@@ -168,4 +168,12 @@ smoke_tests!(
     url_token,
     cache_object,
     cache_control,
+    cdn_request,
+    cdn_cloudfront,
+    cdn_akamai,
+    cdn_media_cdn,
+    cdn_uri_signing,
+    cdn_cat,
+    cdn_cbor,
+    cdn_key_file,
 );
