@@ -137,7 +137,7 @@ ingest_all() {
 
 # Leaves the server's address in BASE.
 start_server() {
-  STREAMVERSE__MEDIA__HTTP=127.0.0.1:0 STREAMVERSE__OPS__HTTP=127.0.0.1:0 STREAMVERSE__LOG__LEVEL=warn \
+  STREAMVERSE__MEDIA__HTTP=127.0.0.1:0 STREAMVERSE__MEDIA__HTTPS=127.0.0.1:0 STREAMVERSE__OPS__HTTP=127.0.0.1:0 STREAMVERSE__LOG__LEVEL=warn \
     "$BINARY" serve --open --data "$WORK/data" > "$WORK/serve.out" 2> "$WORK/serve.err" &
   SERVER_PID=$!
   local tries

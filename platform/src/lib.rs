@@ -9,5 +9,6 @@ mod data_dir;
 pub mod http;
 pub mod objects;
 pub mod telemetry;
+pub mod tls;
 
 pub use data_dir::{DataDir, DataDirError};

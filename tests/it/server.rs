@@ -93,6 +93,7 @@ impl Server {
             .args(["serve", "--data", tools::text(data)])
             .args(arguments)
             .env("STREAMVERSE__MEDIA__HTTP", "127.0.0.1:0")
+            .env("STREAMVERSE__MEDIA__HTTPS", "127.0.0.1:0")
             .env("STREAMVERSE__OPS__HTTP", "127.0.0.1:0")
             .envs(variables.iter().copied())
             .stdin(Stdio::null())

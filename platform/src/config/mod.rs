@@ -29,7 +29,7 @@ use serde_json::{Map, Value};
 pub use error::{ConfigError, Problem};
 pub use model::{
     Addressing, Cache, Config, Data, Limits, Log, LogFormat, Media, Net, Objects, Ops, Packager,
-    Packaging, Preset, Protection, S3,
+    Packaging, Preset, Protection, S3, Tls, TlsCertificate, TlsVersion,
 };
 pub use reload::Changes;
 pub use secret::Secret;

@@ -10,7 +10,7 @@ use http::{Method, Request, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use tower_service::Service;
 
-use super::metrics::Finished;
+use super::metrics::{Finished, protocol_label};
 use super::{HttpMetrics, REQUEST_ID, RequestId};
 
 /// Wraps a service. The request's [`RequestId`] is among its extensions.
@@ -48,6 +48,7 @@ where
         let exchange = Exchange {
             route: (self.route_of)(request.uri().path()),
             method: request.method().clone(),
+            protocol: protocol_label(request.version()),
             path,
             id,
             began: Instant::now(),
@@ -73,6 +74,7 @@ fn loggable_path(path: &str) -> String {
 struct Exchange {
     route: &'static str,
     method: Method,
+    protocol: &'static str,
     path: String,
     id: RequestId,
     began: Instant,
@@ -94,16 +96,17 @@ impl Drop for Exchange {
     fn drop(&mut self) {
         let total_seconds = self.began.elapsed().as_secs_f64();
         let (id, method, path) = (self.id.as_str(), self.method.as_str(), self.path.as_str());
-        let total_ms = milliseconds(total_seconds);
+        let (protocol, total_ms) = (self.protocol, milliseconds(total_seconds));
         let Some(answer) = &self.answer else {
             self.metrics.abandon();
-            tracing::info!(target: "access", id, method, path, total_ms, "no answer");
+            tracing::info!(target: "access", id, method, path, protocol, total_ms, "no answer");
             return;
         };
         let first_byte_seconds = answer.first_byte_seconds.unwrap_or(total_seconds);
         self.metrics.finish(&Finished {
             route: self.route,
             method: &self.method,
+            protocol: self.protocol,
             status: answer.status,
             sent_bytes: answer.sent_bytes,
             first_byte_seconds,
@@ -115,6 +118,7 @@ impl Drop for Exchange {
             id,
             method,
             path,
+            protocol,
             status = answer.status.as_u16(),
             bytes = answer.sent_bytes,
             first_byte_ms = milliseconds(first_byte_seconds),
