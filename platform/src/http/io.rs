@@ -109,26 +109,26 @@ pub(super) struct GuardedIo<T> {
     pub(super) inner: T,
     pub(super) activity: Arc<Activity>,
     filter: RequestFilter,
-    /// A request was refused: whatever follows it is not read.
-    is_refused: bool,
+    /// A request was refused: this is read in place of whatever follows it.
+    instead: Option<&'static [u8]>,
     bytes_this_turn: usize,
 }
 
 impl<T> GuardedIo<T> {
     pub(super) fn new(inner: T, activity: Arc<Activity>) -> Self {
         let filter = RequestFilter::new();
-        Self { inner, activity, filter, is_refused: false, bytes_this_turn: 0 }
+        Self { inner, activity, filter, instead: None, bytes_this_turn: 0 }
     }
 
     /// Reads along with what came in. A refused request is cut off by a byte that is allowed in no
-    /// head, so that hyper never sees its end: it answers 400 and closes.
+    /// head, then the end of a head, for which hyper waits: it answers 400 and closes.
     fn filter_requests(&mut self, buffer: &mut ReadBuf<'_>, filled_before: usize) {
         if self.activity.is_http2() {
             self.filter.turn_off();
         }
         let Err(refused) = self.filter.read(&buffer.filled()[filled_before..]) else { return };
         tracing::debug!(reason = refused.reason, "refused a request");
-        self.is_refused = true;
+        self.instead = Some(b"\r\n\r\n");
         let cut = filled_before + refused.at;
         buffer.filled_mut()[cut] = 0;
         buffer.set_filled(cut + 1);
@@ -226,7 +226,10 @@ impl<T: AsyncRead + Unpin> AsyncRead for GuardedIo<T> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.is_refused {
+        if let Some(rest) = &mut self.instead {
+            let (part, after) = rest.split_at(rest.len().min(buffer.remaining()));
+            buffer.put_slice(part);
+            *rest = after;
             return Poll::Ready(Ok(()));
         }
         let filled_before = buffer.filled().len();
