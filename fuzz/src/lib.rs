@@ -6,6 +6,7 @@
 //! bounded number of mutations; `fuzz_targets/` runs the same functions under libFuzzer
 //! (`scripts/fuzz.sh`).
 
+mod http3;
 mod index;
 mod input;
 mod manifests;
@@ -19,6 +20,7 @@ pub mod seeds;
 mod text;
 mod ts;
 
+pub use http3::{http3_field_section, http3_frames};
 pub use index::{block, sidecar};
 pub use manifests::check_manifests;
 pub use media::{demux, describe, scanner};
@@ -34,7 +36,7 @@ pub use ts::ts;
 pub type Target = fn(&[u8]);
 
 /// All targets by the names of their libFuzzer programs.
-pub const TARGETS: [(&str, Target); 17] = [
+pub const TARGETS: [(&str, Target); 19] = [
     ("demux", demux),
     ("describe", describe),
     ("scanner", scanner),
@@ -51,5 +53,7 @@ pub const TARGETS: [(&str, Target); 17] = [
     ("config", config),
     ("object_key", object_key),
     ("asset_document", asset_document),
+    ("http3_field_section", http3_field_section),
+    ("http3_frames", http3_frames),
     ("pipeline", pipeline),
 ];

@@ -163,5 +163,7 @@ smoke_tests!(
     config,
     object_key,
     asset_document,
+    http3_field_section,
+    http3_frames,
     pipeline,
 );

@@ -1,8 +1,9 @@
 """HTTP/1.1, HTTP/2 and HTTP/3 of a running server, asked by clients that share no code with it.
 
-    python http3.py ADDRESS:PORT PATH...
+    python http3.py ADDRESS:PORT TITLE
 
-ADDRESS:PORT is the `media_https` of the ready line. Each PATH is asked by libcurl (its ngtcp2 and
+ADDRESS:PORT is the `media_https` of the ready line; the server runs with --open. The title's master
+playlist, its MPD and the first segment of its first rendition are asked by libcurl (its ngtcp2 and
 nghttp3 for HTTP/3, nghttp2 for HTTP/2) and by aioquic; all must give one status and one body, whole
 and by range. HEAD is left to libcurl: aioquic takes a Content-Length without content for an error,
 whatever the method. The last line is `N passed, M failed`.
@@ -12,6 +13,7 @@ import asyncio
 import hashlib
 import ssl
 import sys
+from urllib.parse import urljoin
 
 from aioquic.asyncio.client import connect
 from aioquic.asyncio.protocol import QuicConnectionProtocol
@@ -99,8 +101,19 @@ class Count:
             print(f"FAILED {what}: {found}")
 
 
-def main(base, paths):
+def paths_of(base, title):
+    """The first segment, the master playlist and the MPD."""
+    folder = f"/vod/{title}/cmaf/"
+    path = folder + "master.m3u8"
+    for _ in range(2):
+        playlist = ask_curl(base, path, CurlHttpVersion.V2TLS).text
+        path = urljoin(path, next(line for line in playlist.splitlines() if line and not line.startswith("#")))
+    return [path, folder + "master.m3u8", folder + "manifest.mpd"]
+
+
+def main(base, title):
     count = Count()
+    paths = paths_of(base, title)
     versions = {"http/1.1": (CurlHttpVersion.V1_1, 2), "h2": (CurlHttpVersion.V2TLS, 3), "h3": (CurlHttpVersion.V3ONLY, 30)}
     bodies = {}
     for name, (version, reported) in versions.items():
@@ -133,4 +146,4 @@ def main(base, paths):
 
 
 if __name__ == "__main__":
-    sys.exit(0 if main(sys.argv[1], sys.argv[2:]) else 1)
+    sys.exit(0 if main(sys.argv[1], sys.argv[2]) else 1)

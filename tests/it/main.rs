@@ -15,6 +15,7 @@ mod boxes;
 mod client;
 mod faults;
 mod http;
+mod https;
 mod judge;
 mod manifests;
 mod media;

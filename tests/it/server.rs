@@ -66,6 +66,7 @@ pub(crate) fn ingest_with(
 pub(crate) struct Server {
     child: Child,
     pub(crate) media: SocketAddr,
+    pub(crate) https: SocketAddr,
     pub(crate) ops: SocketAddr,
     log: Arc<Mutex<String>>,
 }
@@ -120,7 +121,13 @@ impl Server {
         let addresses: serde_json::Value = serde_json::from_str(json).expect("addresses are JSON");
         let address =
             |name: &str| addresses[name].as_str().expect("it listens").parse().expect("an address");
-        Self { child, media: address("media_http"), ops: address("ops_http"), log }
+        Self {
+            child,
+            media: address("media_http"),
+            https: address("media_https"),
+            ops: address("ops_http"),
+            log,
+        }
     }
 
     pub(crate) fn client(&self) -> Client {

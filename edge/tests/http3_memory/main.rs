@@ -5,7 +5,6 @@
 #[expect(dead_code, reason = "shared with the other tests")]
 mod client;
 #[path = "../http3/server.rs"]
-#[expect(dead_code, reason = "shared with the other tests")]
 mod server;
 
 use std::time::Duration;
