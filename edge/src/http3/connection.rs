@@ -106,7 +106,7 @@ where
                 });
             }
             _ = tick.tick(), if leaving == Leaving::No => {
-                let limit = if is_crowded() { CROWDED_IDLE.min(limits.keep_alive) } else { limits.keep_alive };
+                let limit = idle_limit(&limits, next_id == 0, is_crowded());
                 if state.idle().is_some_and(|idle| limit <= idle) {
                     leaving = announce(&quic, &mut control).await;
                 }
@@ -129,6 +129,12 @@ where
             }
         }
     }
+}
+
+/// How long a connection may lie idle; `is_fresh`: it has brought no request.
+fn idle_limit(limits: &HttpLimits, is_fresh: bool, is_crowded: bool) -> Duration {
+    let limit = if is_fresh { limits.header_timeout } else { limits.keep_alive };
+    if is_crowded { limit.min(CROWDED_IDLE) } else { limit }
 }
 
 /// Waits until a phase comes that is after `seen`.

@@ -165,7 +165,7 @@ mod tests {
             assert!(priorities.update(update(id, ""), 10).is_err(), "{id}");
         }
         for id in 0..5_000_u32 {
-            let payload = (0x8000_0000 | id * 4).to_be_bytes().to_vec();
+            let payload = (0x8000_0000 | (id * 4)).to_be_bytes().to_vec();
             priorities.update(payload.into(), 10_000).unwrap();
         }
         assert_eq!(priorities.early.len(), EARLY_MAX);

@@ -46,9 +46,6 @@ const CRYPTO_BYTES: usize = 16 << 10;
 /// Round trip that is assumed before one is measured.
 const INITIAL_RTT: Duration = Duration::from_millis(100);
 
-/// Longest silence of a connection on which nothing is under way; `limits.keep_alive` may be less.
-const IDLE_MAX: Duration = Duration::from_secs(30);
-
 /// How long the last packets may take to leave at the end.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
@@ -145,7 +142,8 @@ fn settings(
 ) -> io::Result<quinn::ServerConfig> {
     let crypto = QuicServerConfig::try_from(tls).map_err(io::Error::other)?;
     let mut transport = TransportConfig::default();
-    let idle = limits.keep_alive.min(IDLE_MAX);
+    // A client may be silent for as long as it waits for an answer.
+    let idle = limits.keep_alive.max(limits.request_timeout);
     transport
         .max_concurrent_bidi_streams(VarInt::from_u32(limits.streams_per_connection))
         .max_concurrent_uni_streams(VarInt::from_u32(UNI_STREAMS_MAX))
