@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::Response;
 use http_body::Body;
 use platform::http::{Connection, HttpLimits};
-use quinn::SendStream;
+use quinn::{RecvStream, SendStream};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tower_service::Service;
@@ -83,11 +83,9 @@ where
         };
         tokio::select! {
             stream = quic.accept_bi() => {
-                let Ok((mut send, mut receive)) = stream else { return };
+                let Ok((send, receive)) = stream else { return };
                 if leaving == Leaving::Last {
-                    // The client may ask elsewhere without fear (RFC 9114 4.1.1).
-                    let _ = send.reset(Code::REQUEST_REJECTED.to_varint());
-                    let _ = receive.stop(Code::REQUEST_REJECTED.to_varint());
+                    reject(send, receive);
                     continue;
                 }
                 let id = u64::from(send.id());
@@ -97,13 +95,7 @@ where
             }
             stream = quic.accept_uni() => {
                 let Ok(stream) = stream else { return };
-                let (quic, state) = (quic.clone(), Arc::clone(&state));
-                tokio::spawn(async move {
-                    if let Err(Fault::Connection { code, reason }) = control::serve(stream, &state).await {
-                        tracing::debug!(number, ?code, reason, "ended a connection");
-                        quic.close(code.to_varint(), reason.as_bytes());
-                    }
-                });
+                tokio::spawn(serve_control(quic.clone(), stream, Arc::clone(&state), number));
             }
             _ = tick.tick(), if leaving == Leaving::No => {
                 let limit = idle_limit(&limits, next_id == 0, is_crowded());
@@ -128,6 +120,25 @@ where
                 return quic.close(Code::NO_ERROR.to_varint(), b"");
             }
         }
+    }
+}
+
+/// The client may ask elsewhere without fear: nothing was done (RFC 9114 4.1.1).
+fn reject(mut send: SendStream, mut receive: RecvStream) {
+    // Both fail only when the stream is over.
+    let _ = send.reset(Code::REQUEST_REJECTED.to_varint());
+    let _ = receive.stop(Code::REQUEST_REJECTED.to_varint());
+}
+
+async fn serve_control(
+    quic: quinn::Connection,
+    stream: RecvStream,
+    state: Arc<State>,
+    number: u64,
+) {
+    if let Err(Fault::Connection { code, reason }) = control::serve(stream, &state).await {
+        tracing::debug!(number, ?code, reason, "ended a connection");
+        quic.close(code.to_varint(), reason.as_bytes());
     }
 }
 
