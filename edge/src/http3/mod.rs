@@ -13,6 +13,7 @@
 //! message     field section ↔ http::Request, Response       ┘ budget: pure
 //! request     one request: service call, its time, the answer
 //! writer      answer → frames, stall time, send window
+//! turns       whose piece goes next
 //! ```
 //!
 //! Left out on purpose: server push (clients dropped it), the dynamic table of QPACK (static
@@ -32,6 +33,7 @@ mod request;
 mod server;
 mod settings;
 mod state;
+mod turns;
 mod writer;
 
 pub use alt_svc::{Advertise, AltSvc};

@@ -55,6 +55,7 @@ where
             quic: &quic,
             in_flight: &in_flight,
             write_stall: self.limits.write_stall,
+            turn: None,
         };
         let outcome = self.exchange(&mut reader, &mut writer).await;
         let fault = match outcome {

@@ -11,6 +11,7 @@ use super::budget::{Budget, Rate};
 use super::control::Critical;
 use super::error::{Code, Fault};
 use super::priority::{Priorities, Priority};
+use super::turns::Turns;
 
 /// Requests that a client may give up: a player that seeks gives up a few, a browser that leaves a
 /// page some dozens. Beyond, opening and resetting is all it does (as CVE-2023-44487 did in HTTP/2).
@@ -24,6 +25,7 @@ const CONTROL: Rate = Rate { burst: 500, per_second: 100 };
 pub(super) struct State {
     streams_max: u32,
     pub(super) critical: Critical,
+    pub(super) turns: Turns,
     priorities: Mutex<Priorities>,
     cancelled: Mutex<Budget>,
     control: Mutex<Budget>,
@@ -38,6 +40,7 @@ impl State {
         Self {
             streams_max,
             critical: Critical::default(),
+            turns: Turns::default(),
             priorities: Mutex::default(),
             cancelled: Mutex::new(Budget::new(CANCELLED, now)),
             control: Mutex::new(Budget::new(CONTROL, now)),

@@ -4,6 +4,7 @@
 //! as its client takes it, and what is in flight is bounded by the connection's send window. That
 //! follows the path: twice its congestion window fills it, more would only wait in memory.
 
+use std::task::Poll;
 use std::time::{Duration, SystemTime};
 
 use bytes::{Buf, Bytes};
@@ -17,10 +18,18 @@ use super::error::{Code, Fault};
 use super::frame::{kind, write_frame_header};
 use super::message::{write_answer, write_trailers};
 use super::state::InFlight;
+use super::turns::Turn;
 
 /// Content in one DATA frame: what a client must take within the stall time to be seen moving, and
 /// what waits in memory for each stalled stream.
 const PIECE_BYTES: usize = 64 * 1024;
+
+/// Least content in one DATA frame, however narrow the path.
+const PIECE_BYTES_MIN: usize = 8 * 1024;
+
+/// How long a stream may keep its turn while its piece finds no room.
+const TURN_ROUND_TRIPS: u32 = 3;
+const TURN_MIN: Duration = Duration::from_millis(50);
 
 /// Bounds of the send window, in bytes: a slow client's share of memory, and 60 MB a second over a
 /// path of 67 ms.
@@ -37,6 +46,8 @@ pub(super) struct AnswerWriter<'a> {
     pub(super) quic: &'a Connection,
     pub(super) in_flight: &'a InFlight,
     pub(super) write_stall: Duration,
+    /// Kept from piece to piece while more is ready.
+    pub(super) turn: Option<Turn>,
 }
 
 impl AnswerWriter<'_> {
@@ -72,7 +83,17 @@ impl AnswerWriter<'_> {
     {
         let mut body = std::pin::pin!(body);
         while !body.is_end_stream() {
-            let Some(frame) = body.frame().await else { break };
+            let ready =
+                std::future::poll_fn(|context| Poll::Ready(body.as_mut().poll_frame(context)));
+            let next = match ready.await {
+                Poll::Ready(next) => next,
+                // Others write while this one's content is fetched.
+                Poll::Pending => {
+                    self.turn = None;
+                    body.frame().await
+                }
+            };
+            let Some(frame) = next else { break };
             let frame = frame.map_err(|error| {
                 tracing::warn!(%error, "an answer broke off");
                 Fault::stream(Code::INTERNAL_ERROR, "the answer broke off")
@@ -86,20 +107,61 @@ impl AnswerWriter<'_> {
                 }
             }
         }
+        self.turn = None;
         Ok(())
     }
 
     async fn write_data(&mut self, mut data: impl Buf) -> Result<(), Fault> {
         while data.has_remaining() {
+            self.take_turn().await;
+            let path = self.quic.stats().path;
+            // No more than the path takes in a round trip: then a turn takes no longer either.
+            let window = usize::try_from(path.cwnd).unwrap_or(PIECE_BYTES);
+            let piece_bytes = window.clamp(PIECE_BYTES_MIN, PIECE_BYTES);
             // For `Bytes` this is a reference, for what lies in several pieces a copy.
-            let piece = data.copy_to_bytes(data.remaining().min(PIECE_BYTES));
+            let piece = data.copy_to_bytes(data.remaining().min(piece_bytes));
             let mut header = Vec::with_capacity(16);
             write_frame_header(kind::DATA, piece.len() as u64, &mut header);
             self.set_priority();
-            self.fit_send_window();
-            self.send(&mut [header.into(), piece]).await?;
+            let send_window = path.cwnd.saturating_mul(2);
+            let send_window = send_window.clamp(SEND_WINDOW_BYTES_MIN, SEND_WINDOW_BYTES_MAX);
+            self.quic.set_send_window(send_window);
+            let patience = (path.rtt * TURN_ROUND_TRIPS).max(TURN_MIN);
+            let mut chunks = [header.into(), piece];
+            self.send_in_turn(&mut chunks, patience).await?;
         }
         Ok(())
+    }
+
+    /// Sends a piece, and gives the turn up when it finds no room for as long as `patience`: it
+    /// waits for its own client to open the stream's window, and others need not.
+    async fn send_in_turn(
+        &mut self,
+        chunks: &mut [Bytes],
+        patience: Duration,
+    ) -> Result<(), Fault> {
+        let turn = self.turn.take();
+        {
+            let mut sending = std::pin::pin!(self.send(chunks));
+            tokio::select! {
+                biased;
+                outcome = sending.as_mut() => outcome?,
+                () = tokio::time::sleep(patience) => {
+                    drop(turn);
+                    return sending.await;
+                }
+            }
+        }
+        self.turn = turn;
+        Ok(())
+    }
+
+    async fn take_turn(&mut self) {
+        let (turns, priority) = (&self.in_flight.state().turns, self.in_flight.priority());
+        self.turn = Some(match self.turn.take() {
+            Some(turn) => turns.again(turn, priority).await,
+            None => turns.take(priority).await,
+        });
     }
 
     /// A client may have changed its mind.
@@ -109,11 +171,6 @@ impl AnswerWriter<'_> {
             // Fails only when the stream is over.
             let _ = self.stream.set_priority(priority);
         }
-    }
-
-    fn fit_send_window(&self) {
-        let window = self.quic.stats().path.cwnd.saturating_mul(2);
-        self.quic.set_send_window(window.clamp(SEND_WINDOW_BYTES_MIN, SEND_WINDOW_BYTES_MAX));
     }
 
     async fn send(&mut self, chunks: &mut [Bytes]) -> Result<(), Fault> {

@@ -3,5 +3,6 @@
 mod attacks;
 mod client;
 mod drain;
+mod priorities;
 mod requests;
 mod server;
