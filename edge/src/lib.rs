@@ -4,5 +4,6 @@ pub mod cache;
 pub mod cdn;
 pub mod fetch;
 pub mod gate;
+pub mod http3;
 pub mod target;
 pub mod upstream;

@@ -8,6 +8,7 @@
 
 mod cache;
 mod cdn;
+mod http3;
 mod index;
 mod input;
 mod manifests;
@@ -27,6 +28,7 @@ pub use cdn::{
     cdn_akamai, cdn_cat, cdn_cbor, cdn_cloudfront, cdn_key_file, cdn_media_cdn, cdn_request,
     cdn_uri_signing,
 };
+pub use http3::{http3_field_section, http3_frames};
 pub use index::{block, sidecar};
 pub use manifests::check_manifests;
 pub use media::{demux, describe, scanner};
@@ -43,7 +45,7 @@ pub use ts::ts;
 pub type Target = fn(&[u8]);
 
 /// All targets by the names of their libFuzzer programs.
-pub const TARGETS: [(&str, Target); 29] = [
+pub const TARGETS: [(&str, Target); 31] = [
     ("demux", demux),
     ("describe", describe),
     ("scanner", scanner),
@@ -60,6 +62,8 @@ pub const TARGETS: [(&str, Target); 29] = [
     ("config", config),
     ("object_key", object_key),
     ("asset_document", asset_document),
+    ("http3_field_section", http3_field_section),
+    ("http3_frames", http3_frames),
     ("pipeline", pipeline),
     ("target", target),
     ("url_token", url_token),

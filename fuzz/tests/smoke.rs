@@ -163,6 +163,8 @@ smoke_tests!(
     config,
     object_key,
     asset_document,
+    http3_field_section,
+    http3_frames,
     pipeline,
     target,
     url_token,

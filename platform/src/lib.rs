@@ -9,6 +9,7 @@ mod data_dir;
 pub mod http;
 pub mod objects;
 pub mod telemetry;
+pub mod tls;
 pub mod url_token;
 
 pub use data_dir::{DataDir, DataDirError};

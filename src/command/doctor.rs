@@ -1,12 +1,15 @@
 //! `streamverse doctor`: what commonly goes wrong, looked at before it does.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Command, ExitCode};
+use std::time::{Duration, SystemTime};
 
 use platform::DataDir;
 use platform::DataDirError;
 use platform::config::{Config, Listen};
-use platform::http::Listener;
+use platform::http::{Listener, bind_udp};
+use platform::tls::Tls;
 use platform::url_token::key_file;
 use serde::Serialize;
 
@@ -17,6 +20,12 @@ use crate::output;
 
 /// Below this, a busy server runs out of descriptors: each viewer takes one, each title a few.
 const OPEN_FILES_MIN: u64 = 4_096;
+
+/// Certificates with less left are reported.
+const CERTIFICATE_LEFT_MIN: Duration = Duration::from_secs(14 * 24 * 60 * 60);
+
+/// What the listener of HTTP/3 asks the kernel for.
+const UDP_BUFFER_BYTES_MIN: u64 = 4 << 20;
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -67,9 +76,20 @@ fn finding(check: &'static str, verdict: Verdict, found: impl Into<String>) -> F
 async fn check_machine(config: &Config, findings: &mut Vec<Finding>) {
     let owner = check_data_dir(config, findings).await;
     if !owner {
-        for (check, listen) in [("media.http", config.media.http), ("ops.http", config.ops.http)] {
+        for (check, listen) in [
+            ("media.http", config.media.http),
+            ("media.https", config.media.https),
+            ("ops.http", config.ops.http),
+        ] {
             findings.push(check_address(check, listen));
         }
+        if let Some(address) = config.media.https.address() {
+            findings.push(check_udp(address));
+        }
+    }
+    if config.media.https.address().is_some() {
+        check_certificates(config, findings);
+        findings.push(check_udp_buffers());
     }
     findings.push(check_open_files());
     findings.push(check_processor());
@@ -143,6 +163,56 @@ fn check_address(check: &'static str, listen: Listen) -> Finding {
         Ok(_) => finding(check, Verdict::Ok, format!("{address} is free")),
         Err(error) => finding(check, Verdict::Fault, format!("{address}: {error}")),
     }
+}
+
+fn check_udp(address: SocketAddr) -> Finding {
+    const CHECK: &str = "media.https over UDP";
+    match bind_udp(address) {
+        Ok(_) => finding(CHECK, Verdict::Ok, format!("{address} is free")),
+        Err(error) => finding(CHECK, Verdict::Fault, error.to_string()),
+    }
+}
+
+/// Whether the certificates fit their keys and last.
+fn check_certificates(config: &Config, findings: &mut Vec<Finding>) {
+    const CHECK: &str = "certificates";
+    if config.tls.certificate.is_empty() {
+        let found = "none is configured: a self-signed one for localhost is made at the start";
+        return findings.push(finding(CHECK, Verdict::Ok, found));
+    }
+    let tls = match Tls::open(&config.tls, &config.data.dir) {
+        Ok(tls) => tls,
+        Err(error) => return findings.push(finding(CHECK, Verdict::Fault, error.to_string())),
+    };
+    for facts in tls.certificates() {
+        let remaining = facts.remaining(SystemTime::now());
+        let days = remaining.as_secs() / (24 * 60 * 60);
+        let (chain, names) = (facts.chain.display(), facts.names.join(", "));
+        let (verdict, found) = match remaining {
+            Duration::ZERO => (Verdict::Fault, format!("{chain} ({names}) has expired; renew it")),
+            remaining if remaining < CERTIFICATE_LEFT_MIN => {
+                (Verdict::Warning, format!("{chain} ({names}) expires in {days} days; renew it"))
+            }
+            _ => (Verdict::Ok, format!("{chain} ({names}) is valid for {days} days")),
+        };
+        findings.push(finding(CHECK, verdict, found));
+    }
+}
+
+/// QUIC loses packets, and speed, when the kernel's buffers are as small as they are by default.
+fn check_udp_buffers() -> Finding {
+    const CHECK: &str = "UDP buffers";
+    let read = |key: &str| {
+        let text = std::fs::read_to_string(format!("/proc/sys/net/core/{key}")).ok()?;
+        text.trim().parse::<u64>().ok().filter(|bytes| *bytes < UDP_BUFFER_BYTES_MIN)
+    };
+    let small = ["rmem_max", "wmem_max"].into_iter().filter_map(|key| Some((key, read(key)?)));
+    let small: Vec<_> = small.map(|(key, bytes)| format!("net.core.{key} is {bytes}")).collect();
+    if small.is_empty() {
+        return finding(CHECK, Verdict::Ok, "the kernel allows buffers of 4 MiB and more");
+    }
+    let cure = "HTTP/3 gets slow under load; set both to 4194304 with sysctl";
+    finding(CHECK, Verdict::Warning, format!("{}: {cure}", small.join(", ")))
 }
 
 fn check_open_files() -> Finding {

@@ -1,16 +1,18 @@
 //! `streamverse serve`: listeners, signals, an orderly end.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use edge::http3::{self, AltSvc};
 use origin::Library;
 use origin::sweep::sweep;
 use platform::DataDir;
 use platform::config::{Config, IpPrefix, Listen, Loaded};
-use platform::http::{HttpLimits, Listener, Server, serve};
+use platform::http::{HttpLimits, Listener, Server, bind_udp, serve, serve_tls};
 use platform::telemetry::{HttpMetrics, LogHandle, Observe, ProcessMetrics, init_log};
+use platform::tls::Tls;
 use prometheus_client::registry::Registry;
 use serde_json::{Map, Value};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -66,8 +68,10 @@ async fn serve_until_told(
     let (proxies_sender, trusted_proxies) =
         watch::channel(loaded.config.net.trusted_proxies.clone());
     let access = Access::new(&loaded.config, data, arguments.open)?;
+    let tls = open_tls(&loaded.config, data)?;
     let adopting = Adopting {
         log,
+        tls: tls.clone(),
         limits: limits_sender,
         trusted_proxies: proxies_sender,
         library: library.clone(),
@@ -85,6 +89,7 @@ async fn serve_until_told(
         readiness: readiness.clone(),
         limits,
         trusted_proxies,
+        tls: tls.clone(),
     };
     let listeners = wiring.listen(&loaded, data, registry)?;
     let sweeping = tokio::spawn(sweep_now_and_then(adopting.library.clone()));
@@ -96,6 +101,7 @@ async fn serve_until_told(
         tracing::warn!("serving open: every title can be watched without a signed URL");
     }
 
+    let watching = tls.clone().map(|tls| tokio::spawn(watch_certificates(tls)));
     let mut current = loaded.config;
     loop {
         match signals.next().await {
@@ -112,6 +118,9 @@ async fn serve_until_told(
     // A sweep can end anywhere: the next one goes on.
     sweeping.abort();
     maintaining.abort();
+    if let Some(watching) = watching {
+        watching.abort();
+    }
     let drain = Duration::from_secs_f64(current.limits.drain_seconds);
     let dropped = listeners.shutdown(drain).await;
     if dropped > 0 {
@@ -140,11 +149,15 @@ struct Wiring {
     readiness: Readiness,
     limits: watch::Receiver<HttpLimits>,
     trusted_proxies: watch::Receiver<Vec<IpPrefix>>,
+    tls: Option<Tls>,
 }
 
 /// What listens, by the name that the ready line gives it.
 struct Listeners {
     servers: Vec<(&'static str, Server)>,
+    /// HTTP/3, on the UDP port with the number of `media_https`.
+    quic: Option<http3::Server>,
+    alt_svc: Option<AltSvc>,
 }
 
 impl Wiring {
@@ -164,17 +177,28 @@ impl Wiring {
         ProcessMetrics::register(&mut process);
 
         let mut servers = Vec::new();
+        let (mut quic, mut alt_svc) = (None, None);
+        let service = MediaService::new(
+            self.backend.clone(),
+            (!self.is_edge).then(|| self.library.clone()),
+            self.readiness.clone(),
+            self.access.clone(),
+            Shield::new(&config.shield),
+        );
+        let service = Observe::new(service, metrics, route_of).behind(self.trusted_proxies.clone());
         if let Some(listener) = bind("media.http", config.media.http)? {
-            let service = MediaService::new(
-                self.backend.clone(),
-                (!self.is_edge).then(|| self.library.clone()),
-                self.readiness.clone(),
-                self.access.clone(),
-                Shield::new(&config.shield),
-            );
-            let service = Observe::new(service, metrics.clone(), route_of)
-                .behind(self.trusted_proxies.clone());
-            servers.push(("media_http", serve(listener, "media", self.limits.clone(), service)));
+            let (limits, service) = (self.limits.clone(), service.clone());
+            servers.push(("media_http", serve(listener, "media", limits, service)));
+        }
+        if let (Some(address), Some(tls)) = (config.media.https.address(), &self.tls) {
+            let (listener, socket) = bind_both(address)?;
+            let advertised = AltSvc::new(socket.local_addr()?.port());
+            let over_tcp = advertised.layer(service.clone());
+            let limits = self.limits.clone();
+            let server = serve_tls(listener, tls.over_tcp(), "media", limits.clone(), over_tcp);
+            servers.push(("media_https", server));
+            quic = Some(http3::serve(socket, tls.over_quic(), "media", limits, service)?);
+            alt_svc = Some(advertised);
         }
         if let Some(listener) = bind("ops.http", config.ops.http)? {
             let registries = vec![registry, process];
@@ -190,7 +214,7 @@ impl Wiring {
         let (_, limits) = watch::channel(limits);
         let service = AdminService::new(self.library.clone(), self.access.revocations().clone());
         servers.push(("admin", serve(listener, "admin", limits, service)));
-        Ok(Listeners { servers })
+        Ok(Listeners { servers, quic, alt_svc })
     }
 }
 
@@ -198,6 +222,63 @@ impl Wiring {
 const SWEEP_EVERY: Duration = Duration::from_secs(60 * 60);
 /// How long a piece of work may go on without a word.
 const WORK_STALL_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How often the files of certificates are looked at.
+const CERTIFICATES_EVERY: Duration = Duration::from_secs(10);
+
+fn open_tls(config: &Config, data: &DataDir) -> anyhow::Result<Option<Tls>> {
+    if config.media.https.address().is_none() {
+        return Ok(None);
+    }
+    let tls = Tls::open(&config.tls, data.path())?;
+    if config.tls.certificate.is_empty() {
+        tracing::warn!(
+            "no certificate is configured: https presents a self-signed one for localhost"
+        );
+    }
+    Ok(Some(tls))
+}
+
+/// Adopts certificates that were replaced, and renews that for development.
+async fn watch_certificates(tls: Tls) {
+    loop {
+        tokio::time::sleep(CERTIFICATES_EVERY).await;
+        let tls = tls.clone();
+        match tokio::task::spawn_blocking(move || tls.reload_if_changed()).await {
+            Ok(Ok(true)) => tracing::info!("certificates were read again"),
+            Ok(Err(error)) => tracing::error!(%error, "the certificates were not changed"),
+            Ok(Ok(false)) | Err(_) => {}
+        }
+    }
+}
+
+/// Free ports that are tried, when any will do: one may be taken over UDP and free over TCP.
+const PORT_TRIES: u32 = 32;
+
+/// A TCP and a UDP socket on one port.
+fn bind_both(address: SocketAddr) -> anyhow::Result<(Listener, UdpSocket)> {
+    let listen = Listen::Address(address);
+    for _ in 1..PORT_TRIES {
+        let (listener, socket) = match bind_pair(listen)? {
+            (listener, Err(_)) if address.port() == 0 => {
+                drop(listener);
+                continue;
+            }
+            (listener, socket) => (listener, socket),
+        };
+        let socket = socket.with_context(|| {
+            format!("HTTP/3 needs UDP port {}; stop what has it, or set `media.https` to another address", address.port())
+        })?;
+        return Ok((listener, socket));
+    }
+    bail!("no port is free over both TCP and UDP; set `media.https` to a port")
+}
+
+fn bind_pair(listen: Listen) -> anyhow::Result<(Listener, std::io::Result<UdpSocket>)> {
+    let listener = bind("media.https", listen)?.context("an address was given")?;
+    let local = listener.local_address().context("TCP has an address")?;
+    Ok((listener, bind_udp(local)))
+}
 
 fn bind(key: &str, listen: Listen) -> anyhow::Result<Option<Listener>> {
     let Some(address) = listen.address() else {
@@ -223,9 +304,13 @@ impl Listeners {
 
     /// Ends all listeners at the same time; the number of connections that had to be dropped.
     async fn shutdown(self, drain: Duration) -> usize {
+        if let Some(alt_svc) = &self.alt_svc {
+            alt_svc.clear();
+        }
+        let quic = self.quic.map(|server| tokio::spawn(server.shutdown(drain)));
         let ends = self.servers.into_iter().map(|(_, server)| tokio::spawn(server.shutdown(drain)));
         let mut dropped = 0;
-        for end in ends.collect::<Vec<_>>() {
+        for end in ends.collect::<Vec<_>>().into_iter().chain(quic) {
             dropped += end.await.map_or(0, |drained| drained.dropped);
         }
         dropped
@@ -235,6 +320,7 @@ impl Listeners {
 /// What of a new configuration can change while running.
 struct Adopting<'a> {
     log: &'a LogHandle,
+    tls: Option<Tls>,
     limits: watch::Sender<HttpLimits>,
     trusted_proxies: watch::Sender<Vec<IpPrefix>>,
     library: Library,
@@ -261,6 +347,11 @@ impl Adopting<'_> {
         self.library.set_presets(configured_presets(&new));
         if let Err(error) = self.access.reload(&new, self.data) {
             tracing::error!(%error, "the signing keys were not changed");
+        }
+        if let Some(tls) = &self.tls
+            && let Err(error) = tls.reload(&new.tls)
+        {
+            tracing::error!(%error, "the certificates were not changed");
         }
         tracing::info!(changed = ?changes.at_run_time, "configuration reloaded");
         if !changes.at_restart.is_empty() {

@@ -315,6 +315,7 @@ fn a_data_directory_has_one_server_and_takes_commands_through_it() {
     let output = Command::new(BINARY)
         .args(["serve", "--open", "--data", tools::text(&data)])
         .env("STREAMVERSE__MEDIA__HTTP", "127.0.0.1:0")
+        .env("STREAMVERSE__MEDIA__HTTPS", "off")
         .env("STREAMVERSE__OPS__HTTP", "127.0.0.1:0")
         .output()
         .expect("the program starts");

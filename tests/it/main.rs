@@ -16,6 +16,7 @@ mod client;
 mod edges;
 mod faults;
 mod http;
+mod https;
 mod indexes;
 mod judge;
 mod judge_tables;

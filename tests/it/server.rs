@@ -66,6 +66,7 @@ pub(crate) fn ingest_with(
 pub(crate) struct Server {
     child: Child,
     pub(crate) media: SocketAddr,
+    pub(crate) https: SocketAddr,
     pub(crate) ops: SocketAddr,
     log: Arc<Mutex<String>>,
 }
@@ -102,6 +103,7 @@ impl Server {
             .args(["serve", "--data", tools::text(data)])
             .args(arguments)
             .env("STREAMVERSE__MEDIA__HTTP", "127.0.0.1:0")
+            .env("STREAMVERSE__MEDIA__HTTPS", "127.0.0.1:0")
             .env("STREAMVERSE__OPS__HTTP", "127.0.0.1:0")
             .envs(variables.iter().copied())
             .stdin(Stdio::null())
@@ -128,7 +130,13 @@ impl Server {
         let addresses: serde_json::Value = serde_json::from_str(json).expect("addresses are JSON");
         let address =
             |name: &str| addresses[name].as_str().expect("it listens").parse().expect("an address");
-        Self { child, media: address("media_http"), ops: address("ops_http"), log }
+        Self {
+            child,
+            media: address("media_http"),
+            https: address("media_https"),
+            ops: address("ops_http"),
+            log,
+        }
     }
 
     pub(crate) fn client(&self) -> Client {

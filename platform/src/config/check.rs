@@ -1,8 +1,7 @@
 //! What the values must satisfy beyond their types.
 
-use super::model::{Addressing, Config, Packaging, Preset, Protection, SigningKey};
+use super::model::{Addressing, Config, Packaging, Preset, Protection, SigningKey, TlsCertificate};
 use super::upstream::{check_fetch, check_shield, check_upstreams};
-use super::value::Listen;
 use crate::url_token::Keyring;
 
 /// Names of presets that are built in, and of directories that lie beside those of presets.
@@ -27,6 +26,9 @@ const PRESET_NAME_BYTES_MAX: usize = 32;
 /// Presets beside the built-in ones.
 const PRESETS_MAX: usize = 64;
 
+/// Certificates of one server.
+const CERTIFICATES_MAX: usize = 256;
+
 /// A check that failed.
 pub(super) struct Failed {
     pub(super) key: String,
@@ -40,10 +42,6 @@ pub(super) fn check(config: &Config) -> Vec<Failed> {
         failed.push(Failed { key: key.to_owned(), cause, cure: cure.to_owned() });
     };
 
-    if config.media.https != Listen::Off {
-        let cause = "TLS listeners are not built yet".to_owned();
-        fail("media.https", cause, "set it to \"off\" and terminate TLS in front");
-    }
     if let Some(url) = &config.media.public_url
         && !is_http_url(url)
     {
@@ -55,6 +53,7 @@ pub(super) fn check(config: &Config) -> Vec<Failed> {
     }
     check_objects(config, &mut fail);
     check_numbers(config, &mut fail);
+    check_certificates(&config.tls.certificate, &mut fail);
     check_log(config, &mut fail);
     check_presets(&config.preset, &mut fail);
     check_upstreams(&config.upstream, &mut fail);
@@ -133,6 +132,21 @@ fn check_numbers(config: &Config, fail: &mut impl FnMut(&str, String, &str)) {
         if !(min..=max).contains(&value) {
             let cure = format!("write a number from {min} to {max}");
             fail(key, format!("{value} is out of range"), &cure);
+        }
+    }
+}
+
+fn check_certificates(certificates: &[TlsCertificate], fail: &mut impl FnMut(&str, String, &str)) {
+    if CERTIFICATES_MAX < certificates.len() {
+        let cause = format!("{} certificates", certificates.len());
+        fail("tls.certificate", cause, &format!("at most {CERTIFICATES_MAX} are taken"));
+    }
+    for (index, certificate) in certificates.iter().enumerate() {
+        for (key, path) in [("chain", &certificate.chain), ("key", &certificate.key)] {
+            if path.as_os_str().is_empty() {
+                let key = format!("tls.certificate[{index}].{key}");
+                fail(&key, "is empty".to_owned(), "name a PEM file");
+            }
         }
     }
 }

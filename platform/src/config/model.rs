@@ -18,6 +18,7 @@ use super::value::{ByteCount, IpPrefix, Listen};
 pub struct Config {
     pub data: Data,
     pub media: Media,
+    pub tls: Tls,
     pub ops: Ops,
     pub objects: Objects,
     pub packager: Packager,
@@ -50,6 +51,32 @@ pub struct Media {
     pub https: Listen,
     /// The address viewers use, for absolute URLs. None is ever built from a `Host` header.
     pub public_url: Option<String>,
+}
+
+/// `[tls]`: what every `https` listener presents.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Tls {
+    pub min_version: TlsVersion,
+    /// None means a development certificate made in the data directory.
+    pub certificate: Vec<TlsCertificate>,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub enum TlsVersion {
+    #[default]
+    #[serde(rename = "1.2")]
+    Tls12,
+    #[serde(rename = "1.3")]
+    Tls13,
+}
+
+/// `[[tls.certificate]]`: PEM files of a chain, the server's own certificate first, and its key.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct TlsCertificate {
+    pub chain: PathBuf,
+    pub key: PathBuf,
 }
 
 /// `[ops]`: metrics, health and the effective configuration.
@@ -234,7 +261,7 @@ impl Default for Data {
 
 impl Default for Media {
     fn default() -> Self {
-        Self { http: Listen::loopback(8080), https: Listen::Off, public_url: None }
+        Self { http: Listen::loopback(8080), https: Listen::loopback(8443), public_url: None }
     }
 }
 
@@ -310,6 +337,10 @@ impl Config {
     pub(super) fn example() -> Self {
         let mut example = Self::default();
         example.media.public_url = Some("https://media.example.org".to_owned());
+        example.tls.certificate = vec![TlsCertificate {
+            chain: PathBuf::from("/etc/streamverse/chain.pem"),
+            key: PathBuf::from("/etc/streamverse/key.pem"),
+        }];
         example.objects.url = Some("s3://bucket/prefix".to_owned());
         example.objects.s3.endpoint = Some("https://s3.example.org".to_owned());
         example.objects.s3.access_key = Some(Secret::reference("env:S3_ACCESS_KEY"));

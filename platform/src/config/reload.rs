@@ -9,7 +9,7 @@ use super::tree::dotted;
 ///
 /// Limits reach connections that are accepted afterwards. The target duration is not here: it
 /// decides the segments of titles, whose URLs promise that their bytes never change.
-pub(super) const AT_RUN_TIME: [&str; 10] = [
+pub(super) const AT_RUN_TIME: [&str; 11] = [
     "limits.header_bytes",
     "limits.header_timeout_seconds",
     "limits.keep_alive_seconds",
@@ -20,6 +20,7 @@ pub(super) const AT_RUN_TIME: [&str; 10] = [
     "net.trusted_proxies",
     "preset",
     "signing_key",
+    "tls.certificate",
 ];
 
 /// The keys in which two configurations differ.

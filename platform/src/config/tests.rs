@@ -46,13 +46,13 @@ fn the_default_file_names_every_key() {
     let tree = Tree::parse_toml(&uncommented).unwrap();
     let known = Schema::new().all_keys();
     for key in known {
-        let first_entry =
-            ["preset", "signing_key", "upstream"].iter().fold(key.clone(), |key, list| {
-                match key.strip_prefix(&format!("{list}.")) {
-                    Some(rest) => format!("{list}[0].{rest}"),
-                    None => key,
-                }
-            });
+        let first_entry = ["preset", "signing_key", "tls.certificate", "upstream"].iter().fold(
+            key.clone(),
+            |key, list| match key.strip_prefix(&format!("{list}.")) {
+                Some(rest) => format!("{list}[0].{rest}"),
+                None => key,
+            },
+        );
         assert!(tree.lines.contains_key(&first_entry), "{key} is not in config.default.toml");
     }
     let all = Config::load(&Sources {
@@ -155,11 +155,6 @@ fn what_is_not_built_says_so() {
         "[[tenant]]\nhosts = []\n",
         "conf.toml:1: `tenant`: `tenant` is not built yet (remove it)",
     );
-    refuse(
-        "[media]\nhttps = \"127.0.0.1:8443\"\n",
-        "conf.toml:2: `media.https`: TLS listeners are not built yet \
-         (set it to \"off\" and terminate TLS in front)",
-    );
     for (packaging, protection) in
         [("cmaf", "cenc"), ("cmaf", "cbcs"), ("ts", "aes-128"), ("ts", "sample-aes")]
     {
@@ -182,6 +177,16 @@ fn wrong_values_name_place_and_cure() {
         ("[limits]\nconnections = 0\n", "c.toml:2: `limits.connections`:", "from 1 to"),
         ("[limits]\nconnections = -1\n", "c.toml:2: `limits.connections`:", "u32"),
         ("[limits]\nheader_bytes = \"9 QiB\"\n", "c.toml:2: `limits.header_bytes`:", "MiB"),
+        (
+            "[tls]\nmin_version = \"1.1\"\n",
+            "c.toml:2: `tls.min_version`:",
+            "expected `1.2` or `1.3`",
+        ),
+        (
+            "[[tls.certificate]]\nchain = \"\"\nkey = \"k\"\n",
+            "c.toml:2: `tls.certificate[0].chain`:",
+            "name a PEM file",
+        ),
         ("[log]\nformat = \"xml\"\n", "c.toml:2: `log.format`:", "expected `text` or `json`"),
         ("[log]\nlevel = \"=,=\"\n", "c.toml:2: `log.level`:", "write error"),
         ("[objects]\nurl = \"ftp://x\"\n", "c.toml:2: `objects.url`:", "file:PATH"),

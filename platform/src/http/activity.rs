@@ -94,6 +94,12 @@ impl Activity {
         u64::try_from(self.accepted.elapsed().as_millis()).unwrap_or(NONE - 1)
     }
 
+    /// A handshake is done: only now the client can send a request.
+    pub(super) fn restart(&self) {
+        self.idle_since.set(self.now_millis());
+        self.blocked_since.clear();
+    }
+
     pub(super) fn is_http2(&self) -> bool {
         self.is_http2.load(Ordering::Relaxed)
     }

@@ -1,7 +1,7 @@
 //! Sockets to listen on, and who is at the other end.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -9,6 +9,10 @@ use tokio::net::{TcpListener, TcpSocket, UnixListener};
 
 /// Connections that the kernel holds while we are busy. It caps this at `net.core.somaxconn`.
 const BACKLOG: u32 = 4096;
+
+/// What a UDP socket should hold each way: at a gigabit a second, the packets of 30 milliseconds,
+/// for which a busy machine may not run us. The kernel caps it at `net.core.rmem_max` and `wmem_max`.
+const UDP_BUFFER_BYTES: usize = 4 << 20;
 
 /// A bound socket.
 #[derive(Debug)]
@@ -21,6 +25,8 @@ pub enum Listener {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Peer {
     Tcp(SocketAddr),
+    /// Over QUIC.
+    Udp(SocketAddr),
     /// A process on this machine that may open the socket's file.
     Unix,
 }
@@ -57,6 +63,20 @@ impl Listener {
     }
 }
 
+/// Binds a UDP socket for QUIC to `address`, with large buffers as far as the kernel allows.
+///
+/// # Errors
+/// When the address is taken or not ours, naming cause and cure.
+pub fn bind_udp(address: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = UdpSocket::bind(address)
+        .map_err(|error| name_cause(&format!("{address} (UDP)"), &error))?;
+    // Less is slower, not wrong; `doctor` tells of it.
+    let _ = rustix::net::sockopt::set_socket_recv_buffer_size(&socket, UDP_BUFFER_BYTES);
+    let _ = rustix::net::sockopt::set_socket_send_buffer_size(&socket, UDP_BUFFER_BYTES);
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
 impl Drop for Listener {
     fn drop(&mut self) {
         if let Self::Unix { path, .. } = self {
@@ -69,7 +89,7 @@ impl Drop for Listener {
 impl Peer {
     pub fn ip(&self) -> Option<IpAddr> {
         match self {
-            Self::Tcp(address) => Some(address.ip()),
+            Self::Tcp(address) | Self::Udp(address) => Some(address.ip()),
             Self::Unix => None,
         }
     }

@@ -6,8 +6,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderValue, Request, Response, StatusCode, Version};
+use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HOST, RETRY_AFTER};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body::Body;
 use hyper::body::Incoming;
 use tower_service::Service;
@@ -48,6 +48,9 @@ where
             let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
             return Box::pin(std::future::ready(Ok(refusal(status, in_flight))));
         }
+        if !has_one_host(&request) {
+            return Box::pin(std::future::ready(Ok(refusal(StatusCode::BAD_REQUEST, in_flight))));
+        }
         request.extensions_mut().insert(self.connection);
         let answer = call_when_ready(self.service.clone(), request);
         let request_timeout = self.limits.request_timeout;
@@ -81,6 +84,18 @@ async fn answer_in_time<B: Body, E: Into<BodyError>>(
     }
 }
 
+/// Whether a request names its host once, and nowhere otherwise (RFC 9112 3.2, RFC 9113 8.3.1).
+/// CONNECT names no path: no listener here is a tunnel.
+fn has_one_host<T>(request: &Request<T>) -> bool {
+    let mut hosts = request.headers().get_all(HOST).iter();
+    let (host, authority) = (hosts.next(), request.uri().authority());
+    let is_missing = host.is_none() && request.version() == Version::HTTP_11;
+    let is_other = host.zip(authority).is_some_and(|(host, authority)| {
+        !host.as_bytes().eq_ignore_ascii_case(authority.as_str().as_bytes())
+    });
+    !is_missing && !is_other && hosts.next().is_none() && request.method() != Method::CONNECT
+}
+
 /// The request line and the header fields as HTTP/1 writes them.
 fn header_bytes<T>(request: &Request<T>) -> usize {
     let path = request.uri().path_and_query().map_or(0, |path| path.as_str().len());
@@ -94,14 +109,19 @@ fn header_bytes<T>(request: &Request<T>) -> usize {
 fn refusal<B: Body>(status: StatusCode, in_flight: InFlight) -> Answer<B> {
     let text = match status {
         StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => "the headers of the request are too large\n",
+        StatusCode::BAD_REQUEST => "the request names no host, or several\n",
         StatusCode::SERVICE_UNAVAILABLE => "the answer took too long\n",
         _ => "the request could not be answered\n",
     };
+    let is_http2 = in_flight.activity().is_http2();
     let mut answer = Response::new(ServerBody::text(text, in_flight));
     *answer.status_mut() = status;
     let headers = answer.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    if status == StatusCode::BAD_REQUEST && !is_http2 {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
     if status == StatusCode::SERVICE_UNAVAILABLE {
         headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
     }

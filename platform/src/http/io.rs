@@ -9,8 +9,10 @@ use std::task::{Context, Poll, ready};
 use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
+use tokio_rustls::server::TlsStream;
 
 use super::activity::Activity;
+use super::request_filter::RequestFilter;
 use crate::objects::file_of;
 
 /// Bytes that a connection may write before it lets others run.
@@ -45,16 +47,91 @@ impl Transport for UnixStream {
     }
 }
 
+impl Transport for TlsStream<TlsSocket> {
+    fn plain(&self) -> Option<&TcpStream> {
+        None
+    }
+}
+
+/// The socket below TLS. It notes when the client takes bytes: above, that shows only when a whole
+/// buffer of ciphertext is gone.
+pub(super) struct TlsSocket {
+    pub(super) inner: TcpStream,
+    pub(super) activity: Arc<Activity>,
+}
+
+impl AsyncRead for TlsSocket {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for TlsSocket {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(context, &[IoSlice::new(bytes)])
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let outcome = Pin::new(&mut self.inner).poll_write_vectored(context, slices);
+        if matches!(outcome, Poll::Ready(Ok(_))) {
+            self.activity.write_progressed();
+        }
+        outcome
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(context)
+    }
+}
+
 /// Wraps a connected socket.
 pub(super) struct GuardedIo<T> {
     pub(super) inner: T,
     pub(super) activity: Arc<Activity>,
+    filter: RequestFilter,
+    /// A request was refused: this is read in place of whatever follows it.
+    instead: Option<&'static [u8]>,
     bytes_this_turn: usize,
 }
 
 impl<T> GuardedIo<T> {
     pub(super) fn new(inner: T, activity: Arc<Activity>) -> Self {
-        Self { inner, activity, bytes_this_turn: 0 }
+        let filter = RequestFilter::new();
+        Self { inner, activity, filter, instead: None, bytes_this_turn: 0 }
+    }
+
+    /// Reads along with what came in. A refused request is cut off by a byte that is allowed in no
+    /// head, then the end of a head, for which hyper waits: it answers 400 and closes.
+    fn filter_requests(&mut self, buffer: &mut ReadBuf<'_>, filled_before: usize) {
+        if self.activity.is_http2() {
+            self.filter.turn_off();
+        }
+        let Err(refused) = self.filter.read(&buffer.filled()[filled_before..]) else { return };
+        tracing::debug!(reason = refused.reason, "refused a request");
+        self.instead = Some(b"\r\n\r\n");
+        let cut = filled_before + refused.at;
+        buffer.filled_mut()[cut] = 0;
+        buffer.set_filled(cut + 1);
     }
 
     /// Pauses after a full turn: the task goes to the end of the queue.
@@ -149,10 +226,17 @@ impl<T: AsyncRead + Unpin> AsyncRead for GuardedIo<T> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if let Some(rest) = &mut self.instead {
+            let (part, after) = rest.split_at(rest.len().min(buffer.remaining()));
+            buffer.put_slice(part);
+            *rest = after;
+            return Poll::Ready(Ok(()));
+        }
         let filled_before = buffer.filled().len();
         ready!(Pin::new(&mut self.inner).poll_read(context, buffer))?;
         if let Some(bytes @ [_, ..]) = buffer.filled().get(filled_before..) {
             self.activity.bytes_read(bytes);
+            self.filter_requests(buffer, filled_before);
         }
         Poll::Ready(Ok(()))
     }
@@ -184,7 +268,13 @@ impl<T: Transport> AsyncWrite for GuardedIo<T> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(context)
+        // Under TLS a flush is where the last buffer waits for the client.
+        let outcome = Pin::new(&mut self.inner).poll_flush(context);
+        match &outcome {
+            Poll::Pending => self.activity.write_blocked(),
+            Poll::Ready(_) => self.activity.write_progressed(),
+        }
+        outcome
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

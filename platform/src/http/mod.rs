@@ -1,11 +1,12 @@
 //! What every listener needs: binding, the accept loop, limits, and an orderly end.
 //!
 //! [`serve`] answers HTTP/1.1 and h2c (RFC 9113 3.3, prior knowledge) on one socket with any tower
-//! service. The path of a request:
+//! service, [`serve_tls`] the same two over TLS. The path of a request:
 //!
 //! ```text
-//! accept (connection limit) → GuardedIo (fairness, write stall) → hyper → Guard (header size,
-//! time to answer) → the service → TrackedBody (what is under way, stream stall) → hyper → socket
+//! accept (connection limit) → TLS → GuardedIo (RequestFilter, fairness, write stall) → hyper →
+//! Guard (host, header size, time to answer) → the service → ServerBody (what is under way, stream
+//! stall) → hyper → socket
 //! ```
 //!
 //! One timer a connection looks now and then at what the layers noted, so that a request that goes
@@ -18,17 +19,18 @@ mod forwarded;
 mod guard;
 mod io;
 mod limits;
+mod request_filter;
 mod server;
 mod streams;
 
 #[cfg(test)]
 mod tests;
 
-pub use bind::{Listener, Peer};
+pub use bind::{Listener, Peer, bind_udp};
 pub use body::ServerBody;
 pub use forwarded::client_address;
 pub use limits::HttpLimits;
-pub use server::{Drained, Server, serve};
+pub use server::{Drained, Server, serve, serve_tls};
 
 /// What is known of the connection that a request came by; among the request's extensions.
 #[derive(Clone, Copy, Debug)]
@@ -38,4 +40,6 @@ pub struct Connection {
     pub listener: &'static str,
     /// Counts the connections of a listener from 1.
     pub number: u64,
+    /// Whether it goes over TLS or QUIC.
+    pub is_encrypted: bool,
 }

@@ -12,15 +12,19 @@ use http_body::Body;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
+use rustls::ServerConnection;
+use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use tower_service::Service;
 
 use super::activity::{Activity, Verdict};
 use super::bind::{Listener, Peer};
 use super::body::BodyError;
 use super::guard::Guard;
-use super::io::{GuardedIo, Transport};
+use super::io::{GuardedIo, TlsSocket, Transport};
 use super::streams::StreamExecutor;
 use super::{Connection, HttpLimits};
 
@@ -37,6 +41,10 @@ const CONNECTION_WINDOW_BYTES: u32 = 256 * 1024;
 /// streams that it may make us reset (CVE-2025-8671); beyond these the connection is closed.
 const RESETS_PENDING_MAX: usize = 32;
 const RESETS_LOCAL_MAX: usize = 256;
+
+/// TLS handshakes under way at a time on one listener; further ones wait within their time. Each
+/// holds some 40 KiB and costs a signature.
+const HANDSHAKES_MAX: usize = 2_048;
 
 /// How long an idle connection may take to say goodbye before it is dropped.
 const GOODBYE: Duration = Duration::from_secs(5);
@@ -72,12 +80,50 @@ pub struct Drained {
     pub dropped: usize,
 }
 
+/// As [`serve`], over TLS.
+pub fn serve_tls<S, B>(
+    listener: Listener,
+    tls: Arc<rustls::ServerConfig>,
+    name: &'static str,
+    limits: watch::Receiver<HttpLimits>,
+    service: S,
+) -> Server
+where
+    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + Sync + 'static,
+    S::Future: Send,
+    S::Error: Into<BodyError>,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<BodyError>,
+{
+    let tls = Handshakes::new(tls);
+    start(listener, Some(tls), name, limits, service)
+}
+
 /// Serves every connection of `listener` with `service`, on this runtime.
 ///
 /// `name` goes into logs and into each request's [`Connection`]. New `limits` hold for connections
 /// that are accepted after them, except for their number.
 pub fn serve<S, B>(
     listener: Listener,
+    name: &'static str,
+    limits: watch::Receiver<HttpLimits>,
+    service: S,
+) -> Server
+where
+    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + Sync + 'static,
+    S::Future: Send,
+    S::Error: Into<BodyError>,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<BodyError>,
+{
+    start(listener, None, name, limits, service)
+}
+
+fn start<S, B>(
+    listener: Listener,
+    tls: Option<Handshakes>,
     name: &'static str,
     limits: watch::Receiver<HttpLimits>,
     service: S,
@@ -97,6 +143,7 @@ where
     let open = Arc::new(AtomicUsize::new(0));
     let acceptor = Acceptor {
         listener,
+        tls,
         name,
         limits,
         service,
@@ -139,6 +186,7 @@ impl Drop for Server {
 
 struct Acceptor<S> {
     listener: Listener,
+    tls: Option<Handshakes>,
     name: &'static str,
     limits: watch::Receiver<HttpLimits>,
     service: S,
@@ -212,13 +260,26 @@ where
             service: self.service.clone(),
             activity,
             limits: *self.limits.borrow(),
-            connection: Connection { peer, listener: self.name, number },
+            connection: Connection {
+                peer,
+                listener: self.name,
+                number,
+                is_encrypted: self.tls.is_some(),
+            },
         };
+        let tls = self.tls.clone();
         let (phase, is_crowded) = (self.phase.clone(), Arc::clone(&self.is_crowded));
         let open = Open::one_more(&self.open);
         tokio::spawn(async move {
             match socket {
-                Socket::Tcp(stream, _) => run_connection(stream, guard, phase, &is_crowded).await,
+                Socket::Tcp(stream, _) => match tls {
+                    None => run_connection(stream, guard, phase, &is_crowded).await,
+                    Some(tls) => {
+                        if let Some(stream) = tls.shake_hands(stream, &guard, phase.clone()).await {
+                            run_connection(stream, guard, phase, &is_crowded).await;
+                        }
+                    }
+                },
                 Socket::Unix(stream) => run_connection(stream, guard, phase, &is_crowded).await,
             }
             drop((slot, open));
@@ -245,6 +306,50 @@ impl Drop for Open {
 enum Socket {
     Tcp(tokio::net::TcpStream, SocketAddr),
     Unix(tokio::net::UnixStream),
+}
+
+/// The TLS handshakes of a listener.
+#[derive(Clone)]
+struct Handshakes {
+    acceptor: TlsAcceptor,
+    under_way: Arc<Semaphore>,
+}
+
+impl Handshakes {
+    fn new(settings: Arc<rustls::ServerConfig>) -> Self {
+        let under_way = Arc::new(Semaphore::new(HANDSHAKES_MAX));
+        Self { acceptor: TlsAcceptor::from(settings), under_way }
+    }
+
+    /// Does the handshake within the time that the head of a request may take.
+    async fn shake_hands<S>(
+        &self,
+        stream: TcpStream,
+        guard: &Guard<S>,
+        mut phase: watch::Receiver<Phase>,
+    ) -> Option<TlsStream<TlsSocket>> {
+        let activity = &guard.activity;
+        let socket = TlsSocket { inner: stream, activity: Arc::clone(activity) };
+        let handshake = async {
+            let _turn = self.under_way.acquire().await.map_err(io::Error::other)?;
+            let limit = |tls: &mut ServerConnection| tls.set_buffer_limit(Some(BUFFER_BYTES));
+            self.acceptor.accept_with(socket, limit).await
+        };
+        let outcome = tokio::select! {
+            outcome = tokio::time::timeout(guard.limits.header_timeout, handshake) => outcome,
+            _ = phase.wait_for(|phase| *phase == Phase::Ended) => return None,
+        };
+        let (listener, number) = (guard.connection.listener, guard.connection.number);
+        match outcome {
+            Ok(Ok(stream)) => {
+                activity.restart();
+                return Some(stream);
+            }
+            Ok(Err(error)) => tracing::debug!(listener, number, %error, "a TLS handshake failed"),
+            Err(_) => tracing::debug!(listener, number, "a TLS handshake took too long"),
+        }
+        None
+    }
 }
 
 /// Whether an accept failed because of the connection it was about (accept(2)).

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use http::{Method, StatusCode};
+use http::{Method, StatusCode, Version};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -37,6 +37,7 @@ pub struct HttpMetrics {
 struct RequestLabels {
     route: &'static str,
     method: &'static str,
+    protocol: &'static str,
     status: &'static str,
 }
 
@@ -49,6 +50,7 @@ struct RouteLabels {
 pub(super) struct Finished<'a> {
     pub(super) route: &'static str,
     pub(super) method: &'a Method,
+    pub(super) protocol: &'static str,
     pub(super) status: StatusCode,
     pub(super) sent_bytes: u64,
     pub(super) first_byte_seconds: f64,
@@ -96,6 +98,7 @@ impl HttpMetrics {
         let labels = RequestLabels {
             route: finished.route,
             method: method_label(finished.method),
+            protocol: finished.protocol,
             status: status_label(finished.status),
         };
         self.requests.get_or_create(&labels).inc();
@@ -138,6 +141,15 @@ fn method_label(method: &Method) -> &'static str {
         "PATCH" => "PATCH",
         "DELETE" => "DELETE",
         _ => "other",
+    }
+}
+
+/// HTTP's version, as ALPN names it (RFC 7301 6); h2 with and without TLS is one label.
+pub(super) fn protocol_label(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_3 => "h3",
+        Version::HTTP_2 => "h2",
+        _ => "http/1.1",
     }
 }
 

@@ -12,7 +12,7 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::sync::watch;
 use tower_service::Service;
 
-use super::metrics::Finished;
+use super::metrics::{Finished, protocol_label};
 use super::{HttpMetrics, REQUEST_ID, RequestId};
 use crate::config::IpPrefix;
 use crate::http::{Connection, client_address};
@@ -71,6 +71,7 @@ where
             route: (self.route_of)(request.uri().path()),
             client: self.client_of(&request),
             method: request.method().clone(),
+            protocol: protocol_label(request.version()),
             path,
             id,
             began: Instant::now(),
@@ -106,6 +107,7 @@ struct Exchange {
     route: &'static str,
     client: Option<IpAddr>,
     method: Method,
+    protocol: &'static str,
     path: String,
     id: RequestId,
     began: Instant,
@@ -127,17 +129,20 @@ impl Drop for Exchange {
     fn drop(&mut self) {
         let total_seconds = self.began.elapsed().as_secs_f64();
         let (id, method, path) = (self.id.as_str(), self.method.as_str(), self.path.as_str());
-        let total_ms = milliseconds(total_seconds);
+        let (protocol, total_ms) = (self.protocol, milliseconds(total_seconds));
         let client = self.client.map(tracing::field::display);
         let Some(answer) = &self.answer else {
             self.metrics.abandon();
-            tracing::info!(target: "access", id, client, method, path, total_ms, "no answer");
+            tracing::info!(
+                target: "access", id, client, method, path, protocol, total_ms, "no answer"
+            );
             return;
         };
         let first_byte_seconds = answer.first_byte_seconds.unwrap_or(total_seconds);
         self.metrics.finish(&Finished {
             route: self.route,
             method: &self.method,
+            protocol: self.protocol,
             status: answer.status,
             sent_bytes: answer.sent_bytes,
             first_byte_seconds,
@@ -150,6 +155,7 @@ impl Drop for Exchange {
             client,
             method,
             path,
+            protocol,
             status = answer.status.as_u16(),
             bytes = answer.sent_bytes,
             first_byte_ms = milliseconds(first_byte_seconds),

@@ -51,8 +51,8 @@ async fn requests_are_named_counted_and_timed() {
 
     let text = encode_metrics(&registry).unwrap();
     for line in [
-        r#"streamverse_http_requests_total{route="vod",method="GET",status="2xx"} 1"#,
-        r#"streamverse_http_requests_total{route="vod",method="GET",status="4xx"} 1"#,
+        r#"streamverse_http_requests_total{route="vod",method="GET",protocol="http/1.1",status="2xx"} 1"#,
+        r#"streamverse_http_requests_total{route="vod",method="GET",protocol="http/1.1",status="4xx"} 1"#,
         r#"streamverse_http_sent_bytes_total{route="vod"} 4"#,
         r#"streamverse_http_answer_seconds_count{route="vod"} 2"#,
         r#"streamverse_http_first_byte_seconds_bucket{le="30.0",route="vod"} 2"#,

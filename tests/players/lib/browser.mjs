@@ -5,7 +5,7 @@ import { chromium } from 'playwright-core';
 
 const CANDIDATES = [process.env.CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
 
-export async function launchBrowser({ h3, map, ignoreCertificate } = {}) {
+export async function launchBrowser({ h3, map, ignoreCertificate, trustKey } = {}) {
   const executablePath = CANDIDATES.find((path) => path && existsSync(path));
   if (!executablePath) throw new Error('no Chromium found; install it with: apt-get install -y chromium (or set CHROMIUM)');
   const args = [
@@ -16,6 +16,8 @@ export async function launchBrowser({ h3, map, ignoreCertificate } = {}) {
   ];
   if (map) args.push(`--host-resolver-rules=MAP ${map.replace(':', ' ')}`);
   if (ignoreCertificate) args.push('--ignore-certificate-errors');
+  // QUIC takes a certificate without a known root by its key alone.
+  if (trustKey) args.push(`--ignore-certificate-errors-spki-list=${trustKey}`);
   // Playwright mutes by default, which would leave the audio graph silent.
   return chromium.launch({ executablePath, headless: true, args, ignoreDefaultArgs: ['--mute-audio'] });
 }

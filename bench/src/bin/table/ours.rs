@@ -33,6 +33,7 @@ impl Ours {
         let mut command = on_core(SERVER_CORE, &settings.streamverse);
         command.arg("serve").arg("--data").arg(data).args(flags);
         command.env("STREAMVERSE__MEDIA__HTTP", "127.0.0.1:0");
+        command.env("STREAMVERSE__MEDIA__HTTPS", "off");
         command.env("STREAMVERSE__OPS__HTTP", "127.0.0.1:0");
         command.stdout(Stdio::piped()).stderr(Stdio::null());
 

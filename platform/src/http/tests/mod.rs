@@ -18,6 +18,9 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::*;
 
+mod smuggling;
+mod tls;
+
 /// Longer than any wait below; a test that needs it has failed.
 const FOREVER: Duration = Duration::from_secs(20);
 

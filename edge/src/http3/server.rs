@@ -1,0 +1,275 @@
+//! The endpoint: who is let in, and the orderly end of all.
+
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use http::Response;
+use http_body::Body;
+use platform::http::{Connection, Drained, HttpLimits, Peer};
+use quinn::crypto::rustls::QuicServerConfig;
+use quinn::{Endpoint, EndpointConfig, Incoming, TokioRuntime, TransportConfig, VarInt};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tower_service::Service;
+
+use super::Phase;
+use super::connection::{self, Serving};
+use super::error::Code;
+use super::message::Http3Request;
+use super::writer::SEND_WINDOW_BYTES_MIN;
+
+/// Handshakes under way from which on a client has to show that its address is its own (RFC 9000
+/// 8.1.2), which costs it a round trip.
+const HANDSHAKES_WITHOUT_RETRY: usize = 128;
+
+/// Handshakes under way at a time; further ones are refused.
+const HANDSHAKES_MAX: usize = 2_048;
+
+/// Packets of connections that were not looked at: how many, and their bytes.
+const INCOMING_MAX: usize = 4_096;
+const INCOMING_BYTES: u64 = 64 << 10;
+const INCOMING_BYTES_TOTAL: u64 = 32 << 20;
+
+/// Receive windows: requests are small, and nothing else is kept.
+const STREAM_WINDOW_BYTES: u32 = 64 << 10;
+const CONNECTION_WINDOW_BYTES: u32 = 512 << 10;
+
+/// Unidirectional streams of a client: three of HTTP/3 and some grease.
+const UNI_STREAMS_MAX: u32 = 8;
+
+/// Handshake messages that are kept out of order. A client's fit twice, with a post-quantum key.
+const CRYPTO_BYTES: usize = 16 << 10;
+
+/// Round trip that is assumed before one is measured.
+const INITIAL_RTT: Duration = Duration::from_millis(100);
+
+/// How long the last packets may take to leave at the end.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
+/// A running HTTP/3 listener. Dropping it ends its connections at once; [`Server::shutdown`] is
+/// orderly.
+#[derive(Debug)]
+pub struct Server {
+    endpoint: Endpoint,
+    local_address: SocketAddr,
+    phase: watch::Sender<Phase>,
+    open: watch::Sender<usize>,
+    accepting: JoinHandle<()>,
+}
+
+/// Serves HTTP/3 on `socket` with `service`, on this runtime.
+///
+/// `name` goes into logs and each request's [`Connection`]. New `limits` hold for connections that
+/// are accepted after them, except for `connections` and `streams_per_connection`.
+///
+/// # Errors
+/// When the socket or the settings of TLS don't serve QUIC.
+pub fn serve<S, B>(
+    socket: UdpSocket,
+    tls: Arc<platform::tls::ServerConfig>,
+    name: &'static str,
+    limits: watch::Receiver<HttpLimits>,
+    service: S,
+) -> io::Result<Server>
+where
+    S: Service<Http3Request, Response = Response<B>> + Clone + Send + Sync + 'static,
+    S::Future: Send,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: std::fmt::Display + Send,
+{
+    let local_address = socket.local_addr()?;
+    let settings = settings(tls, &limits.borrow())?;
+    let runtime = Arc::new(TokioRuntime);
+    let endpoint = Endpoint::new(EndpointConfig::default(), Some(settings), socket, runtime)?;
+    let (phase, phase_seen) = watch::channel(Phase::Serving);
+    let connections_max = limits.borrow().connections as usize;
+    let open = watch::Sender::new(0);
+    let acceptor = Acceptor {
+        endpoint: endpoint.clone(),
+        name,
+        connections_max,
+        limits,
+        service,
+        phase: phase_seen,
+        open: open.clone(),
+        handshakes: Arc::default(),
+    };
+    let accepting = tokio::spawn(acceptor.run());
+    Ok(Server { endpoint, local_address, phase, open, accepting })
+}
+
+impl Server {
+    pub fn local_address(&self) -> SocketAddr {
+        self.local_address
+    }
+
+    pub fn connections_open(&self) -> usize {
+        *self.open.borrow()
+    }
+
+    /// Takes no new connections, tells clients to go (RFC 9114 5.2), lets requests under way finish
+    /// for at most `drain`, and drops the rest.
+    pub async fn shutdown(self, drain: Duration) -> Drained {
+        self.phase.send_replace(Phase::Draining);
+        let mut open = self.open.subscribe();
+        let all_closed = open.wait_for(|open| *open == 0);
+        let in_time = tokio::time::timeout(drain, all_closed).await.is_ok();
+        let dropped = if in_time { 0 } else { self.connections_open() };
+        self.phase.send_replace(Phase::Ended);
+        self.endpoint.close(Code::NO_ERROR.to_varint(), b"");
+        // A close that gets lost is found out by the client's own idle time.
+        let _ = tokio::time::timeout(LAST_WORDS, self.endpoint.wait_idle()).await;
+        Drained { dropped }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.phase.send_replace(Phase::Ended);
+        self.accepting.abort();
+        self.endpoint.close(Code::NO_ERROR.to_varint(), b"");
+    }
+}
+
+fn settings(
+    tls: Arc<platform::tls::ServerConfig>,
+    limits: &HttpLimits,
+) -> io::Result<quinn::ServerConfig> {
+    let crypto = QuicServerConfig::try_from(tls).map_err(io::Error::other)?;
+    let mut transport = TransportConfig::default();
+    // A client may be silent for as long as it waits for an answer.
+    let idle = limits.keep_alive.max(limits.request_timeout);
+    transport
+        .max_concurrent_bidi_streams(VarInt::from_u32(limits.streams_per_connection))
+        .max_concurrent_uni_streams(VarInt::from_u32(UNI_STREAMS_MAX))
+        .stream_receive_window(VarInt::from_u32(STREAM_WINDOW_BYTES))
+        .receive_window(VarInt::from_u32(CONNECTION_WINDOW_BYTES))
+        .send_window(SEND_WINDOW_BYTES_MIN)
+        .crypto_buffer_size(CRYPTO_BYTES)
+        .initial_rtt(INITIAL_RTT)
+        .datagram_receive_buffer_size(None)
+        .max_idle_timeout(Some(idle.try_into().map_err(io::Error::other)?));
+    let mut settings = quinn::ServerConfig::with_crypto(Arc::new(crypto));
+    settings
+        .transport_config(Arc::new(transport))
+        .max_incoming(INCOMING_MAX)
+        .incoming_buffer_size(INCOMING_BYTES)
+        .incoming_buffer_size_total(INCOMING_BYTES_TOTAL);
+    Ok(settings)
+}
+
+struct Acceptor<S> {
+    endpoint: Endpoint,
+    name: &'static str,
+    connections_max: usize,
+    limits: watch::Receiver<HttpLimits>,
+    service: S,
+    phase: watch::Receiver<Phase>,
+    open: watch::Sender<usize>,
+    handshakes: Arc<AtomicUsize>,
+}
+
+impl<S, B> Acceptor<S>
+where
+    S: Service<Http3Request, Response = Response<B>> + Clone + Send + Sync + 'static,
+    S::Future: Send,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: std::fmt::Display + Send,
+{
+    async fn run(self) {
+        let mut number = 0;
+        while let Some(incoming) = self.endpoint.accept().await {
+            if let Some(incoming) = self.admit(incoming) {
+                number += 1;
+                self.spawn(incoming, number);
+            }
+        }
+    }
+
+    /// Lets a client in, asks it to prove its address, or refuses it.
+    fn admit(&self, incoming: Incoming) -> Option<Incoming> {
+        let handshakes = self.handshakes.load(Ordering::Relaxed);
+        let is_full = self.connections_max <= *self.open.borrow() || HANDSHAKES_MAX <= handshakes;
+        if is_full || *self.phase.borrow() != Phase::Serving {
+            incoming.refuse();
+            return None;
+        }
+        let is_suspect = HANDSHAKES_WITHOUT_RETRY <= handshakes;
+        if is_suspect && !incoming.remote_address_validated() && incoming.may_retry() {
+            // Can't fail: it may.
+            let _ = incoming.retry();
+            return None;
+        }
+        Some(incoming)
+    }
+
+    fn spawn(&self, incoming: Incoming, number: u64) {
+        let peer = Peer::Udp(incoming.remote_address());
+        let open = Open::one_more(&self.open);
+        let handshake = Handshake::one_more(&self.handshakes);
+        let (seen, connections_max) = (self.open.subscribe(), self.connections_max);
+        let name = self.name;
+        let serving = Serving {
+            service: self.service.clone(),
+            limits: *self.limits.borrow(),
+            connection: Connection { peer, listener: name, number, is_encrypted: true },
+            phase: self.phase.clone(),
+            is_crowded: Box::new(move || connections_max <= *seen.borrow()),
+        };
+        tokio::spawn(async move {
+            let connecting = async { incoming.accept()?.await };
+            let limit = serving.limits.header_timeout;
+            let outcome = tokio::time::timeout(limit, connecting).await;
+            drop(handshake);
+            match outcome {
+                Ok(Ok(quic)) => connection::run(quic, serving).await,
+                Ok(Err(error)) => {
+                    tracing::debug!(listener = name, number, %error, "a QUIC handshake failed");
+                }
+                Err(_) => {
+                    tracing::debug!(listener = name, number, "a QUIC handshake took too long")
+                }
+            }
+            drop(open);
+        });
+    }
+}
+
+/// Counts a connection for as long as it lives.
+struct Open(watch::Sender<usize>);
+
+impl Open {
+    fn one_more(open: &watch::Sender<usize>) -> Self {
+        open.send_modify(|open| *open += 1);
+        Self(open.clone())
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.send_modify(|open| *open -= 1);
+    }
+}
+
+/// Counts a handshake until it is done.
+struct Handshake(Arc<AtomicUsize>);
+
+impl Handshake {
+    fn one_more(handshakes: &Arc<AtomicUsize>) -> Self {
+        handshakes.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(handshakes))
+    }
+}
+
+impl Drop for Handshake {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}

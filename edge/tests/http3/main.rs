@@ -1,0 +1,8 @@
+//! HTTP/3 over loopback: an independent client (the `h3` crate), and hostile ones made by hand.
+
+mod attacks;
+mod client;
+mod drain;
+mod priorities;
+mod requests;
+mod server;
