@@ -15,6 +15,7 @@ mod documents;
 mod finish;
 mod inputs;
 mod movie;
+mod options;
 mod pack;
 mod pictures;
 mod prepare;
@@ -34,8 +35,9 @@ use packager::track::TrackKind;
 use serde::Serialize;
 
 pub use self::movie::read_movie_file;
+pub use self::options::{IngestOptions, Layout};
 pub use self::prepare::{Prepared, prepare};
-pub use self::publish::{IngestOptions, Layout, ProgressSink, RETIRED_DAYS, ingest, probe};
+pub use self::publish::{ProgressSink, RETIRED_DAYS, ingest, probe};
 pub use self::reindex::{ReindexReport, reindex};
 pub use self::report::{IngestReport, PresetReport, TrackReport};
 pub use self::tracks::{ChosenTrack, LeftOut};
