@@ -36,6 +36,10 @@ announce() {
       address=${address/#\[::\]:/127.0.0.1:}
       sleep 0.3
       printf '\nWatch Big Buck Bunny (Ctrl-C stops the server):\n\n    http://%s/?title=%s\n' "$address" "$TITLE_ID"
+      if [[ $line =~ \"media_https\":\"([^\"]+)\" ]]; then
+        printf '    https://%s/?title=%s    HTTP/2 and HTTP/3; the certificate is made on this machine\n' \
+          "${BASH_REMATCH[1]}" "$TITLE_ID"
+      fi
     else
       printf '%s\n' "$line"
     fi
