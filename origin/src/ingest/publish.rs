@@ -270,6 +270,9 @@ impl Job {
             let track = scanned.track();
             match scanned {
                 ScannedTrack::Indexed { index, sidecar, packed, .. } => {
+                    // Blocks of packed tracks lie between the samples.
+                    let blocks = index.segments.iter().map(|entry| entry.block_len_bytes as usize);
+                    let blocks_bytes = if packed.is_some() { blocks.sum() } else { 0 };
                     let packed = self.put_packed(&track.name, packed.as_ref()).await?;
                     let source_file = || stored.get(track.source).map(|source| source.file.clone());
                     let (media_file, packed) = match packed {
@@ -291,7 +294,7 @@ impl Job {
                         index_file,
                         ..track_document(scanned)
                     });
-                    reports.push(TrackReport::of(track, Some(index), sidecar.len()));
+                    reports.push(TrackReport::of(track, Some(index), sidecar.len() + blocks_bytes));
                 }
                 ScannedTrack::Cues { cues, .. } => {
                     let document = self.put_cues(cues, track_document(scanned)).await?;
