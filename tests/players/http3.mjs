@@ -9,11 +9,9 @@
 // browser's own resource timing says. Then the same page without forced QUIC must come by `h2`, and
 // be told of HTTP/3 by Alt-Svc. Prints a line per check and last `N passed, M failed`.
 
-import { createHash } from 'node:crypto';
-import { once } from 'node:events';
-import { connect } from 'node:tls';
 import { parseArgs } from 'node:util';
 import { launchBrowser } from './lib/browser.mjs';
+import { keyOf } from './lib/certificate.mjs';
 
 const HOST = 'h3.test'; // `localhost` may be ::1, where nobody listens
 const WAIT_MS = 20000;
@@ -36,16 +34,7 @@ function check(name, isRight, found) {
   console.log(`${isRight ? 'ok  ' : 'FAIL'} ${name}${isRight ? '' : `: ${JSON.stringify(found)}`}`);
 }
 
-/** The SHA-256 of the server's public key, as Chromium wants it. */
-async function keyOf(host, port) {
-  const socket = connect({ host, port: Number(port), servername: 'localhost', rejectUnauthorized: false });
-  await once(socket, 'secureConnect');
-  const key = socket.getPeerX509Certificate().publicKey.export({ type: 'spki', format: 'der' });
-  socket.destroy();
-  return createHash('sha256').update(key).digest('base64');
-}
-
-const trustKey = await keyOf(address, port);
+const trustKey = await keyOf(values.https);
 
 async function withPage(options, body) {
   const browser = await launchBrowser({ map: `${HOST} ${address}`, trustKey, ...options });
