@@ -219,7 +219,7 @@ fn purges_reach_every_edge_and_both_tiers() {
         let since = Instant::now();
         let command = ["cache", "purge", "--data", place];
         let said = streamverse_ok(&[&command[..], arguments].concat());
-        assert!(said.starts_with("purged 1"), "{said}");
+        assert!(said.starts_with("purged "), "{said}");
         since
     };
     // What the first answer after the purge says; a hit before it arrived is passed over.

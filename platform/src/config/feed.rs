@@ -32,7 +32,7 @@ impl Feed {
     pub(super) fn example() -> Self {
         Self {
             follow: vec!["http://10.0.0.5:9100".to_owned()],
-            key: Some(Secret::reference("file:/run/secrets/ops-key")),
+            key: Some(Secret::reference("env:OPS_KEY")),
             ca: Some(PathBuf::from("ca.pem")),
         }
     }
@@ -75,7 +75,8 @@ pub(super) fn check_feed(feed: &Feed, fail: &mut impl FnMut(&str, String, &str))
         let cause = "is missing, and feed.follow names sources".to_owned();
         fail("feed.key", cause, "set it to their operator key (`[ops] key`, or DIR/keys/ops)");
     }
-    if feed.ca.is_some() && !feed.follow.iter().any(|url| url.starts_with("https://")) {
+    let is_clear = feed.follow.iter().all(|url| url.starts_with("http://"));
+    if feed.ca.is_some() && is_clear && !feed.follow.is_empty() {
         let cause = "is set, and no source is https".to_owned();
         fail("feed.ca", cause, "write https:// in feed.follow, or remove it");
     }

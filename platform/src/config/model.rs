@@ -354,7 +354,7 @@ impl Config {
         example.fetch.name = Some("edge-1".to_owned());
         example.shield.secret = Some(Secret::reference("env:SHIELD_SECRET"));
         example.shield.previous_secret = Some(Secret::reference("env:OLD_SHIELD_SECRET"));
-        example.ops.key = Some(Secret::reference("file:/run/secrets/ops-key"));
+        example.ops.key = Some(Secret::reference("env:OPS_KEY"));
         example.ops.names = vec!["edge-1.example.org".to_owned()];
         example.feed = Feed::example();
         example.upstream = vec![Upstream::example()];
