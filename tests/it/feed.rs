@@ -270,7 +270,7 @@ fn purges_reach_every_edge_and_both_tiers() {
     let stats = far.operator().ask("GET", "/stats?tags=1", "");
     assert_eq!(stats["cache"]["tags"][0]["tag"], "ladder", "{stats}");
     assert!(stats["cache"]["requests"]["memory_hits"].as_u64() > Some(0), "{stats}");
-    assert!(stats["connections"]["media_http"].as_u64() > Some(0), "{stats}");
+    assert!(stats["connections"]["ops_http"].as_u64() > Some(0), "{stats}");
     assert_eq!(stats["upstreams"][0]["breaker"], "closed", "{stats}");
     let shown = streamverse_ok(&["cache", "stats", "--data", tools::text(&far.data)]);
     assert!(shown.contains("ladder") && shown.contains("followed"), "{shown}");
