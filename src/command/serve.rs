@@ -84,6 +84,12 @@ async fn serve_until_told(
     let backend = Backend::new(&loaded.config, is_edge, library.clone(), &mut registry)?;
     let feed = Feed::open(data.path(), access.revocations().clone(), backend.cache().cloned())?;
     feed.register_metrics(&mut registry);
+    if is_edge && loaded.config.feed.follow.is_empty() {
+        tracing::warn!(
+            "this edge follows nobody: sessions that are revoked and titles that are removed \
+             elsewhere stay unknown here; set `[feed] follow`"
+        );
+    }
     let following = tokio::spawn(follow(&feed, &loaded.config.feed, data.path())?);
     let wiring = Wiring {
         library,

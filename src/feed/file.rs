@@ -145,3 +145,78 @@ impl LogFile {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use platform::feed::{Fact, FactId, PurgeScope};
+
+    use super::*;
+
+    fn epoch() -> Epoch {
+        Epoch(FactId(7))
+    }
+
+    fn purge(number: u64) -> Event {
+        let scope = PurgeScope::Tag(format!("film-{number}"));
+        let fact = Fact::CachePurged { scope, is_soft: number % 2 == 0 };
+        Event { id: FactId(number.into()), at_ms: number, fact }
+    }
+
+    /// What the file gives back at `now_ms`: how far back it goes, and its purges.
+    fn reopen(path: &Path, now_ms: u64) -> (u64, Vec<(u64, Event)>) {
+        let (log, _) = open(path, epoch(), now_ms).expect("it can be read");
+        let purges = log.purges().into_iter();
+        let purges = purges.map(|purge| (purge.logged_ms, (*purge.event).clone()));
+        (log.since_ms(), purges.collect())
+    }
+
+    fn add(path: &Path, now_ms: u64, purges: &[Event]) {
+        let (log, mut file) = open(path, epoch(), now_ms).expect("it can be read");
+        let all = || (log.since_ms(), log.purges());
+        file.append(purges, now_ms, all).expect("it can be written");
+    }
+
+    #[test]
+    fn purges_outlive_a_restart() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("feed.log");
+        add(&path, 100, &[purge(1), purge(2)]);
+        add(&path, 200, &[purge(3)]);
+        let expected = vec![(100, purge(1)), (100, purge(2)), (200, purge(3))];
+        assert_eq!(reopen(&path, 900), (100, expected.clone()));
+
+        // A line that a crash cut off is of a purge that nobody was told of.
+        let text = std::fs::read(&path).expect("it is there");
+        std::fs::write(&path, [&text[..], b"300 {\"id\":\"00"].concat()).expect("it is writable");
+        assert_eq!(reopen(&path, 900), (100, expected.clone()));
+        // Other damage may have been a purge.
+        std::fs::write(&path, [&text[..], b"300 \xff\n"].concat()).expect("it is writable");
+        assert_eq!(reopen(&path, 900), (900, expected.clone()));
+        assert_eq!(reopen(&path, 950), (900, expected), "and is repaired");
+        std::fs::write(&path, b"").expect("it is writable");
+        assert_eq!(reopen(&path, 960), (960, vec![]));
+        std::fs::remove_file(&path).expect("it is there");
+        assert_eq!(reopen(&path, 970), (970, vec![]));
+    }
+
+    /// The file is bounded, and what falls out of it is told.
+    #[test]
+    fn the_oldest_purges_are_forgotten() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("feed.log");
+        let (mut log, mut file) = open(&path, epoch(), 0).expect("a new one");
+        let count = (2 * LINES_MAX) as u64;
+        for now_ms in (1..=count).step_by(1_000) {
+            let lot: Vec<_> = (now_ms..now_ms + 1_000).map(purge).collect();
+            file.append(&lot, now_ms, || (log.since_ms(), log.purges())).expect("it is writable");
+            for event in lot {
+                log.append(event, now_ms);
+            }
+        }
+        let lines = std::fs::read_to_string(&path).expect("it is text").lines().count();
+        assert!(lines <= LINES_MAX, "{lines}");
+        let (since_ms, purges) = reopen(&path, count);
+        assert_eq!((since_ms, purges.len()), (log.since_ms(), FACTS_MAX));
+        assert!(0 < since_ms);
+    }
+}

@@ -47,15 +47,15 @@ pub(super) async fn purge(ops: &Ops, request: PurgeRequest, who: &str) -> Answer
         Ok(fact)
     };
     let facts = scopes.into_iter().map(fact).collect::<Result<Vec<_>, Problem>>()?;
+    let taken = ops.feed.publish(facts.clone()).await.map_err(|error| {
+        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "not_purged", error.to_string())
+    })?;
+    check_taken(&taken)?;
     for fact in &facts {
         if let Fact::CachePurged { scope, .. } = fact {
             tracing::info!(target: "audit", who, act = "purge", is_soft, ?scope, "done");
         }
     }
-    let taken = ops.feed.publish(facts).await.map_err(|error| {
-        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "not_purged", error.to_string())
-    })?;
-    check_taken(&taken)?;
     Ok(json(&json!({
         "purged": taken.news,
         "soft": is_soft,

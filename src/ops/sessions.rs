@@ -27,13 +27,13 @@ pub(super) async fn revoke(ops: &Ops, request: RevokeRequest, who: &str) -> Answ
     for fact in &facts {
         fact.check().map_err(|error| Problem::bad_request(error.to_string()))?;
     }
-    for session in &sessions {
-        tracing::info!(target: "audit", who, act = "revoke session", session, "done");
-    }
     let taken = ops.feed.publish(facts).await.map_err(|error| {
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "not_revoked", error.to_string())
     })?;
     check_taken(&taken)?;
+    for session in &sessions {
+        tracing::info!(target: "audit", who, act = "revoke session", session, "done");
+    }
     Ok(json(&json!({
         "revoked": sessions,
         "durable": !taken.is_forgetful,

@@ -145,22 +145,25 @@ fn a_revoked_session_is_refused_everywhere() {
     let edges = [&near, &far];
     let urls = edges.map(|edge| (edge.url("viewer-1"), edge.url("viewer-2")));
     let mut clients = edges.map(|edge| edge.server.client());
-    for (client, (mine, other)) in clients.iter_mut().zip(&urls) {
-        client.get(mine);
-        client.get(other);
-    }
+    let played = edges.map(|edge| -> Vec<String> {
+        let root = edge.root("viewer-1");
+        let all = same_bytes::everything_below(&edge.server, &root, "ladder");
+        all.into_keys().filter(|url| url.ends_with(".m4s")).collect()
+    });
     let place = tools::text(&data);
     let since = Instant::now();
     assert_eq!(
         streamverse_ok(&["sessions", "revoke", "--data", place, "viewer-1"]),
         "revoked viewer-1\n"
     );
-    for (client, (mine, other)) in clients.iter_mut().zip(&urls) {
+    for ((client, (mine, other)), segments) in clients.iter_mut().zip(&urls).zip(&played) {
+        let mut segments = segments.iter().cycle();
         within_the_promise(since, "refused", || {
-            let answer = client.get_with(mine, &[]);
+            let answer = client.get_with(segments.next().expect("a segment"), &[]);
             assert!(matches!(answer.status, 200 | 403), "{answer:?}");
             answer.status == 403
         });
+        assert_eq!(client.get_with(mine, &[]).status, 403);
         client.get(other);
     }
     let listed = streamverse_ok(&["sessions", "list", "--json", "--data", tools::text(&far.data)]);
@@ -186,8 +189,25 @@ fn a_revoked_session_is_refused_everywhere() {
     }
     client.get(&far.url("viewer-3"));
 
-    // What was told survives the restart of an edge whose source is away.
-    origin.kill();
+    // A source that hangs is noticed, and heard again when it goes on.
+    origin.signal("STOP");
+    let operator = near.operator();
+    let source = || operator.ask("GET", "/stats", "")["feed"]["sources"][0].clone();
+    wait_for("silence to be noticed", || source()["is_up"] == false);
+    origin.signal("CONT");
+    let since = Instant::now();
+    streamverse_ok(&["sessions", "revoke", "--data", place, "viewer-3"]);
+    let viewer = near.url("viewer-3");
+    within_the_promise(since, "refused after a pause", || {
+        clients[0].get_with(&viewer, &[]).status == 403
+    });
+
+    // A source ends at once though followers listen. What was told survives the restart of an edge
+    // whose source is away.
+    let since = Instant::now();
+    origin.signal("TERM");
+    assert_eq!(origin.wait(), Some(0));
+    assert!(since.elapsed() < Duration::from_secs(10), "{:?}", since.elapsed());
     let near_data = near.stop();
     let near = Edge { data: near_data, server: Edge::run(&folder.join("near")) };
     let mut client = near.server.client();
@@ -275,8 +295,16 @@ fn purges_reach_every_edge_and_both_tiers() {
     let shown = streamverse_ok(&["cache", "stats", "--data", tools::text(&far.data)]);
     assert!(shown.contains("ladder") && shown.contains("followed"), "{shown}");
 
-    // Purged while the edge was stopped: its disk would still have it.
+    // What will be asked for is fetched beforehand.
     let root = far.root("viewer");
+    let playlist = "/vod/ladder/ts/master.m3u8";
+    let body = format!("{{\"urls\":[\"{root}{playlist}\",\"{MASTER}\"]}}");
+    let answer = far.operator().ask("POST", "/cache/prefetch", &body);
+    assert_eq!(answer["started"], serde_json::json!([playlist]), "{answer}");
+    let found = how(&mut far.server.client(), &format!("{root}{playlist}"));
+    assert!(found.contains("hit") || found.contains("collapsed"), "{found}");
+
+    // Purged while the edge was stopped: its disk would still have it.
     for (edge, url) in edges.iter().zip(&urls) {
         warm(edge, url);
     }

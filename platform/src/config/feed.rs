@@ -40,6 +40,7 @@ impl Feed {
 
 pub(super) fn check_ops(ops: &Ops, fail: &mut impl FnMut(&str, String, &str)) {
     check_secret("ops.key", ops.key.as_ref(), fail);
+    check_secret("ops.previous_key", ops.previous_key.as_ref(), fail);
     if NAMES_MAX < ops.names.len() {
         let cause = format!("{} names", ops.names.len());
         fail("ops.names", cause, &format!("at most {NAMES_MAX} are taken"));

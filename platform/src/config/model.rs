@@ -88,6 +88,8 @@ pub struct Ops {
     pub http: Listen,
     /// What whoever acts has to show; unset means one made in the data directory.
     pub key: Option<Secret>,
+    /// Taken too, while whoever acts changes from it to the new one.
+    pub previous_key: Option<Secret>,
     /// Names, beside addresses and `localhost`, by which the listener may be called.
     pub names: Vec<String>,
 }
@@ -273,7 +275,7 @@ impl Default for Media {
 
 impl Default for Ops {
     fn default() -> Self {
-        Self { http: Listen::loopback(9100), key: None, names: Vec::new() }
+        Self { http: Listen::loopback(9100), key: None, previous_key: None, names: Vec::new() }
     }
 }
 
@@ -355,6 +357,7 @@ impl Config {
         example.shield.secret = Some(Secret::reference("env:SHIELD_SECRET"));
         example.shield.previous_secret = Some(Secret::reference("env:OLD_SHIELD_SECRET"));
         example.ops.key = Some(Secret::reference("env:OPS_KEY"));
+        example.ops.previous_key = Some(Secret::reference("env:OLD_OPS_KEY"));
         example.ops.names = vec!["edge-1.example.org".to_owned()];
         example.feed = Feed::example();
         example.upstream = vec![Upstream::example()];
@@ -383,6 +386,7 @@ impl Config {
             ("objects.s3.access_key", self.objects.s3.access_key.as_mut()),
             ("objects.s3.secret_key", self.objects.s3.secret_key.as_mut()),
             ("ops.key", self.ops.key.as_mut()),
+            ("ops.previous_key", self.ops.previous_key.as_mut()),
             ("feed.key", self.feed.key.as_mut()),
             ("shield.secret", self.shield.secret.as_mut()),
             ("shield.previous_secret", self.shield.previous_secret.as_mut()),
