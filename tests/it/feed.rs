@@ -108,14 +108,13 @@ fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
-/// Waits until `is_so`, for no longer than is promised; gives how long it took.
+/// Waits until `is_so`, for no longer than is promised.
 #[track_caller]
 fn within_the_promise(since: Instant, what: &str, mut is_so: impl FnMut() -> bool) {
     while !is_so() {
         assert!(since.elapsed() < EVERYWHERE, "{what} after {:?}", since.elapsed());
         std::thread::sleep(Duration::from_millis(10));
     }
-    println!("{what}: {:?}", since.elapsed());
 }
 
 /// How an edge came by an answer (RFC 9211).
