@@ -1,7 +1,8 @@
 //! `DIR/admin.sock`: how commands reach the server that owns a data directory.
 //!
-//! One request a connection: `POST /work` with the work as JSON, answered by a JSON line an event.
-//! The socket belongs to the server's user and is open to nobody else.
+//! `POST /work` takes work on titles as JSON and is answered by a JSON line an event. Everything
+//! else is what the ops listener answers to whoever has the operator key ([`crate::ops`]): the
+//! socket belongs to the server's user and is open to nobody else.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -18,11 +19,12 @@ use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use origin::body::MediaBody;
 use origin::{Chunk, Library, problem_with};
-use platform::url_token::Revocations;
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 use tower_service::Service;
 
+use crate::feed::Feed;
+use crate::ops::OpsService;
 use crate::work::{Event, EventSink, Work, run};
 
 /// Largest work that is read: paths of a few hundred files.
@@ -35,17 +37,18 @@ const EVENTS_MAX: usize = 256;
 #[derive(Clone)]
 pub struct AdminService {
     library: Library,
-    revocations: Arc<Revocations>,
+    feed: Feed,
+    ops: OpsService,
 }
 
 impl AdminService {
-    pub fn new(library: Library, revocations: Arc<Revocations>) -> Self {
-        Self { library, revocations }
+    pub fn new(library: Library, feed: Feed, ops: OpsService) -> Self {
+        Self { library, feed, ops }
     }
 
     async fn answer(&self, request: Request<Incoming>) -> Response<MediaBody> {
         if request.method() != Method::POST || request.uri().path() != "/work" {
-            return problem_with(StatusCode::NOT_FOUND, "not_found", "POST /work is all there is");
+            return self.ops.act(request, "admin.sock").await;
         }
         let body = match Limited::new(request.into_body(), WORK_BYTES_MAX).collect().await {
             Ok(body) => body.to_bytes(),
@@ -61,7 +64,7 @@ impl AdminService {
     fn start(&self, work: Work) -> Response<MediaBody> {
         let (sender, mut receiver) = mpsc::channel::<Event>(EVENTS_MAX);
         let library = self.library.clone();
-        let revocations = self.revocations.clone();
+        let feed = self.feed.clone();
         let (end_sender, end_receiver) = tokio::sync::oneshot::channel();
         let end_sender = std::sync::Mutex::new(Some(end_sender));
         let sink: EventSink = Arc::new(move |event| match event {
@@ -74,7 +77,7 @@ impl AdminService {
                 }
             }
         });
-        tokio::spawn(async move { run(&library, &revocations, work, sink).await });
+        tokio::spawn(async move { run(&library, &feed, work, sink).await });
         let stream = async_stream::stream! {
             while let Some(event) = receiver.recv().await {
                 yield Ok(line(&event));

@@ -22,7 +22,7 @@ use crate::clock;
 
 /// All titles are of one tenant, whatever name the edge was reached by, so that one title is
 /// cached once.
-const HOST: Authority = Authority::from_static("media");
+pub const HOST: Authority = Authority::from_static("media");
 const CDN_LOOP: HeaderName = HeaderName::from_static("cdn-loop");
 
 /// Answers requests for media.
@@ -63,6 +63,14 @@ impl Backend {
         let metrics = CacheMetrics::default();
         metrics.register(registry);
         Ok(Self::Upstreams(Cache::open(upstreams, cache_settings(config), metrics)))
+    }
+
+    /// The cache in front of the upstreams, on an edge.
+    pub fn cache(&self) -> Option<&Cache<Upstreams>> {
+        match self {
+            Self::Origin(_) => None,
+            Self::Upstreams(cache) => Some(cache),
+        }
     }
 
     /// Looks after the cache, if there is one. Never ends.

@@ -1,9 +1,13 @@
 //! The command line: what the contract promises, with help that teaches.
 
+mod operator;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use origin::ingest::Layout;
+
+pub use operator::{CacheCommand, Drain, ServerArgs, Sessions};
 
 const EXIT_STATUS: &str =
     "Exit status: 0 done, 1 failed (the message names cause and cure), 2 wrong usage.";
@@ -56,6 +60,15 @@ pub enum Command {
     /// End sessions before their signed URLs expire.
     #[command(subcommand)]
     Sessions(Sessions),
+    /// Purge, prefetch, and see what a running server keeps.
+    #[command(subcommand)]
+    Cache(CacheCommand),
+    /// Take a running server out of rotation.
+    ///
+    /// `/ready` answers 503 from now on, so that load balancers send no more; requests that come all
+    /// the same are answered. When the state is `drained`, nothing is under way and the server can
+    /// be stopped.
+    Drain(Drain),
     /// List, rotate or verify content keys (not built yet).
     Keys(Unbuilt),
     /// Create and list people, grant them rights (not built yet).
@@ -252,18 +265,6 @@ pub struct Sign {
 pub enum Scheme {
     /// Our own: a token as the first part of the path.
     Native,
-}
-
-#[derive(Debug, Subcommand)]
-pub enum Sessions {
-    /// Refuse every token of these sessions from now on, on this server, over restarts too.
-    Revoke {
-        /// As `sign --session` was given, or `sign --json` printed.
-        #[arg(required = true, value_name = "ID")]
-        sessions: Vec<String>,
-        #[command(flatten)]
-        config: ConfigArgs,
-    },
 }
 
 /// Seconds of `90s`, `30m`, `12h` or `7d`.

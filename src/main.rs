@@ -9,8 +9,10 @@ mod backend;
 mod cli;
 mod clock;
 mod command;
+mod feed;
 mod media;
 mod ops;
+mod ops_client;
 mod output;
 mod page;
 mod shield;
@@ -63,6 +65,8 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Config(arguments) => command::config::run(&arguments),
         Command::Sign(arguments) => command::sign::run(&arguments),
         Command::Sessions(arguments) => command::sessions::run(arguments),
+        Command::Cache(arguments) => command::cache::run(&arguments),
+        Command::Drain(arguments) => command::drain::run(&arguments),
         Command::Keys(_) => unbuilt("keys", "content protection"),
         Command::Users(_) => unbuilt("users", "accounts"),
         Command::Tenants(_) => unbuilt("tenants", "accounts"),

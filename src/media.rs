@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 use http::header::{self, HeaderValue};
@@ -18,17 +18,41 @@ use crate::backend::{AnswerBody, Backend};
 use crate::shield::Shield;
 use crate::{clock, page};
 
-/// Whether the process takes requests: false before all listeners are up and while it drains.
+/// Whether the process takes requests: not before all listeners are up, not at its end, and not
+/// while an operator drains it.
 #[derive(Clone, Debug, Default)]
-pub struct Readiness(Arc<AtomicBool>);
+pub struct Readiness(Arc<ReadyState>);
+
+#[derive(Debug, Default)]
+struct ReadyState {
+    is_up: AtomicBool,
+    /// Since when it drains, in milliseconds since 1970; 0 when it doesn't.
+    draining_since_ms: AtomicU64,
+}
 
 impl Readiness {
-    pub fn set(&self, is_ready: bool) {
-        self.0.store(is_ready, Ordering::Relaxed);
+    pub fn set(&self, is_up: bool) {
+        self.0.is_up.store(is_up, Ordering::Relaxed);
     }
 
     pub fn get(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.0.is_up.load(Ordering::Relaxed) && self.draining_since_ms().is_none()
+    }
+
+    pub fn draining_since_ms(&self) -> Option<u64> {
+        Some(self.0.draining_since_ms.load(Ordering::Relaxed)).filter(|since_ms| 0 < *since_ms)
+    }
+
+    /// Requests go on, and whoever asks for readiness is told to send no more. Doing it again
+    /// changes nothing.
+    pub fn drain(&self, now_ms: u64) {
+        let since = &self.0.draining_since_ms;
+        // It fails where it drains already.
+        let _ = since.compare_exchange(0, now_ms.max(1), Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    pub fn cancel_drain(&self) {
+        self.0.draining_since_ms.store(0, Ordering::Relaxed);
     }
 
     /// The answer to `/health` or `/ready`, for every listener.
@@ -36,6 +60,9 @@ impl Readiness {
         match path {
             "/health" => Some(text(StatusCode::OK, "ok\n")),
             "/ready" if self.get() => Some(text(StatusCode::OK, "ready\n")),
+            "/ready" if self.draining_since_ms().is_some() => {
+                Some(text(StatusCode::SERVICE_UNAVAILABLE, "draining\n"))
+            }
             "/ready" => Some(text(StatusCode::SERVICE_UNAVAILABLE, "not ready\n")),
             _ => None,
         }

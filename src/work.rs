@@ -2,15 +2,21 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use origin::asset::AssetId;
 use origin::ingest::{IngestOptions, Layout, Progress, ingest, reindex, target_duration};
 use origin::{Library, OriginError, maintenance};
-use platform::url_token::{Revocations, RevokeError};
+use platform::feed::{Fact, PurgeScope};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::clock;
+use crate::feed::Feed;
+
+/// Longer than an origin serves a title that is no longer in the store (two seconds), and than it
+/// takes to answer what was asked meanwhile.
+const NOTICED_EVERYWHERE: Duration = Duration::from_secs(5);
 
 /// One piece of work.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -39,10 +45,6 @@ pub enum Work {
     Verify {
         id: Option<String>,
     },
-    /// Ends the tokens of sessions.
-    Revoke {
-        sessions: Vec<String>,
-    },
 }
 
 /// What is told while work goes on, and at its end.
@@ -57,28 +59,38 @@ pub enum Event {
 /// Called with each event, from any thread.
 pub type EventSink = Arc<dyn Fn(Event) + Send + Sync>;
 
-/// Does the work and tells `sink` of it, the end included.
-pub async fn run(library: &Library, revocations: &Revocations, work: Work, sink: EventSink) {
-    let event = match work {
-        Work::Revoke { sessions } => match revoke(revocations, &sessions) {
-            Ok(()) => Event::Done { result: json!({ "revoked": sessions }) },
-            Err(error) => {
-                Event::Failed { code: "not_revoked".to_owned(), message: error.to_string() }
+/// Does the work and tells `sink` of it, the end included. What edges have to know of it goes into
+/// `feed`.
+pub async fn run(library: &Library, feed: &Feed, work: Work, sink: EventSink) {
+    let removed = match &work {
+        Work::Remove { id } => Some(id.clone()),
+        _ => None,
+    };
+    let event = match perform(library, work, &sink).await {
+        Ok(result) => {
+            if let Some(id) = removed {
+                take_down(feed, id).await;
             }
-        },
-        work => match perform(library, work, &sink).await {
-            Ok(result) => Event::Done { result },
-            Err(error) => {
-                let (_, code) = error.status();
-                Event::Failed { code: code.to_owned(), message: error.to_string() }
-            }
-        },
+            Event::Done { result }
+        }
+        Err(error) => {
+            let (_, code) = error.status();
+            Event::Failed { code: code.to_owned(), message: error.to_string() }
+        }
     };
     sink(event);
 }
 
-fn revoke(revocations: &Revocations, sessions: &[String]) -> Result<(), RevokeError> {
-    sessions.iter().try_for_each(|session| revocations.revoke(session, clock::now_s()))
+/// Has every edge that follows forget a title: now, and again when the last origin over the same
+/// store has noticed that it is gone, since until then an edge may have filled itself anew.
+async fn take_down(feed: &Feed, id: String) {
+    let fact = Fact::CachePurged { scope: PurgeScope::Tag(id), is_soft: false };
+    feed.publish_later(fact.clone(), NOTICED_EVERYWHERE);
+    match feed.publish(vec![fact]).await {
+        Ok(taken) if taken.refused.is_empty() => {}
+        Ok(taken) => tracing::error!(refused = ?taken.refused, "edges were not told of a removal"),
+        Err(error) => tracing::error!(%error, "edges were not told of a removal"),
+    }
 }
 
 async fn perform(library: &Library, work: Work, sink: &EventSink) -> Result<Value, OriginError> {
@@ -130,7 +142,6 @@ async fn perform(library: &Library, work: Work, sink: &EventSink) -> Result<Valu
             let reports = maintenance::verify_and_sweep(library, id.as_ref(), now_ms).await?;
             Ok(to_value(&reports))
         }
-        Work::Revoke { .. } => unreachable!("it needs no library"),
     }
 }
 

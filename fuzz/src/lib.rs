@@ -8,6 +8,7 @@
 
 mod cache;
 mod cdn;
+mod feed;
 mod http3;
 mod index;
 mod input;
@@ -28,6 +29,7 @@ pub use cdn::{
     cdn_akamai, cdn_cat, cdn_cbor, cdn_cloudfront, cdn_key_file, cdn_media_cdn, cdn_request,
     cdn_uri_signing,
 };
+pub use feed::feed;
 pub use http3::{http3_field_section, http3_frames};
 pub use index::{block, sidecar};
 pub use manifests::check_manifests;
@@ -45,7 +47,7 @@ pub use ts::ts;
 pub type Target = fn(&[u8]);
 
 /// All targets by the names of their libFuzzer programs.
-pub const TARGETS: [(&str, Target); 31] = [
+pub const TARGETS: [(&str, Target); 32] = [
     ("demux", demux),
     ("describe", describe),
     ("scanner", scanner),
@@ -67,6 +69,7 @@ pub const TARGETS: [(&str, Target); 31] = [
     ("pipeline", pipeline),
     ("target", target),
     ("url_token", url_token),
+    ("feed", feed),
     ("cache_object", cache_object),
     ("cache_control", cache_control),
     ("cdn_request", cdn_request),

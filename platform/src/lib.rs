@@ -1,13 +1,15 @@
 //! What every part of StreamVerse stands on: configuration, telemetry, objects, listeners, the
-//! data directory, the tokens of signed URLs.
+//! data directory, the tokens of signed URLs, the feed of facts.
 //!
 //! Each engine has one small interface with an embedded and a distributed implementation. Nothing
 //! lies here that only one crate uses, and nothing here knows what a title is.
 
 pub mod config;
 mod data_dir;
+pub mod feed;
 pub mod http;
 pub mod objects;
+pub mod secret_file;
 pub mod telemetry;
 pub mod tls;
 pub mod url_token;

@@ -1,9 +1,12 @@
 //! The commands, one file each, and what they share.
 
 pub mod assets;
+pub mod cache;
 pub mod config;
 pub mod doctor;
+pub mod drain;
 pub mod ingest;
+pub mod ops;
 pub mod package;
 pub mod probe;
 pub mod serve;
@@ -27,6 +30,7 @@ use serde_json::Value;
 use crate::admin;
 use crate::cli::ConfigArgs;
 use crate::clock;
+use crate::feed::Feed;
 use crate::work::{Event, EventSink, Work, run};
 
 /// Reads the configuration that the arguments describe.
@@ -83,9 +87,7 @@ pub async fn do_work(config: &Config, work: Work, shown: EventSink) -> anyhow::R
     match DataDir::open(&config.data.dir) {
         Ok(data) => {
             let library = open_library(config, &data)?;
-            let list = Revocations::path_in(data.path());
-            let revocations = Revocations::open(&list, clock::now_s())?;
-            run(&library, &revocations, work, sink).await;
+            run(&library, &open_feed(&data)?, work, sink).await;
         }
         Err(DataDirError::Owned { path, .. }) => {
             admin::request(&DataDir::admin_socket(&path), &work, &sink).await?;
@@ -98,6 +100,14 @@ pub async fn do_work(config: &Config, work: Work, shown: EventSink) -> anyhow::R
         Some(Event::Failed { message, .. }) => bail!("{message}"),
         _ => bail!("the work ended without a result"),
     }
+}
+
+/// The feed of a data directory that this process owns: what is published lies there until a server
+/// tells it.
+pub fn open_feed(data: &DataDir) -> anyhow::Result<Feed> {
+    let list = Revocations::path_in(data.path());
+    let revocations = Revocations::open(&list, clock::now_s())?;
+    Feed::open(data.path(), Arc::new(revocations), None)
 }
 
 /// Absolute paths of the files that a user named: the server has another working directory.

@@ -24,8 +24,9 @@ use crate::admin::AdminService;
 use crate::backend::Backend;
 use crate::cli::{ConfigArgs, Role, Serve};
 use crate::clock;
+use crate::feed::{Feed, follow};
 use crate::media::{MediaService, Readiness, route_of};
-use crate::ops::OpsService;
+use crate::ops::{ConnectionCounts, Ops, OpsGuard, OpsService};
 use crate::output;
 use crate::shield::Shield;
 
@@ -81,9 +82,19 @@ async fn serve_until_told(
     let mut registry = Registry::with_prefix("streamverse");
     let is_edge = is_edge_alone(arguments);
     let backend = Backend::new(&loaded.config, is_edge, library.clone(), &mut registry)?;
+    let feed = Feed::open(data.path(), access.revocations().clone(), backend.cache().cloned())?;
+    feed.register_metrics(&mut registry);
+    if is_edge && loaded.config.feed.follow.is_empty() {
+        tracing::warn!(
+            "this edge follows nobody: sessions that are revoked and titles that are removed \
+             elsewhere stay unknown here; set `[feed] follow`"
+        );
+    }
+    let following = tokio::spawn(follow(&feed, &loaded.config.feed, data.path())?);
     let wiring = Wiring {
         library,
         backend: backend.clone(),
+        feed: feed.clone(),
         is_edge,
         access,
         readiness: readiness.clone(),
@@ -118,6 +129,9 @@ async fn serve_until_told(
     // A sweep can end anywhere: the next one goes on.
     sweeping.abort();
     maintaining.abort();
+    following.abort();
+    // Their connections would not end by themselves.
+    feed.close();
     if let Some(watching) = watching {
         watching.abort();
     }
@@ -144,6 +158,7 @@ async fn sweep_now_and_then(library: Library) {
 struct Wiring {
     library: Library,
     backend: Backend,
+    feed: Feed,
     is_edge: bool,
     access: Access,
     readiness: Readiness,
@@ -176,6 +191,10 @@ impl Wiring {
         let mut process = Registry::default();
         ProcessMetrics::register(&mut process);
 
+        let connections = ConnectionCounts::default();
+        let guard = OpsGuard::new(&config.ops, data.path())?;
+        guard.register_metrics(&mut registry);
+        let http_metrics = metrics.clone();
         let mut servers = Vec::new();
         let (mut quic, mut alt_svc) = (None, None);
         let service = MediaService::new(
@@ -197,14 +216,23 @@ impl Wiring {
             let limits = self.limits.clone();
             let server = serve_tls(listener, tls.over_tcp(), "media", limits.clone(), over_tcp);
             servers.push(("media_https", server));
-            quic = Some(http3::serve(socket, tls.over_quic(), "media", limits, service)?);
+            let server = http3::serve(socket, tls.over_quic(), "media", limits, service)?;
+            connections.add("media_quic", server.connection_count());
+            quic = Some(server);
             alt_svc = Some(advertised);
         }
+        let ops = OpsService::new(Ops {
+            registries: vec![registry, process],
+            config: loaded.to_json().to_string(),
+            readiness: self.readiness.clone(),
+            guard,
+            backend: self.backend.clone(),
+            feed: self.feed.clone(),
+            http: http_metrics,
+            connections: connections.clone(),
+        });
         if let Some(listener) = bind("ops.http", config.ops.http)? {
-            let registries = vec![registry, process];
-            let config = loaded.to_json().to_string();
-            let service = OpsService::new(registries, config, self.readiness.clone());
-            servers.push(("ops_http", serve(listener, "ops", self.limits.clone(), service)));
+            servers.push(("ops_http", serve(listener, "ops", self.limits.clone(), ops.clone())));
         }
         let socket = DataDir::admin_socket(data.path());
         let listener = Listener::unix(&socket)
@@ -212,8 +240,11 @@ impl Wiring {
         // An ingest may take longer than any request of a viewer.
         let limits = HttpLimits { write_stall: WORK_STALL_MAX, ..HttpLimits::from(&config.limits) };
         let (_, limits) = watch::channel(limits);
-        let service = AdminService::new(self.library.clone(), self.access.revocations().clone());
+        let service = AdminService::new(self.library.clone(), self.feed.clone(), ops);
         servers.push(("admin", serve(listener, "admin", limits, service)));
+        for (name, server) in &servers {
+            connections.add(name, server.connection_count());
+        }
         Ok(Listeners { servers, quic, alt_svc })
     }
 }

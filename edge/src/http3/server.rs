@@ -112,6 +112,12 @@ impl Server {
         *self.open.borrow()
     }
 
+    /// Tells the open connections, also when the server has moved elsewhere.
+    pub fn connection_count(&self) -> impl Fn() -> usize + Send + Sync + use<> {
+        let open = self.open.subscribe();
+        move || *open.borrow()
+    }
+
     /// Takes no new connections, tells clients to go (RFC 9114 5.2), lets requests under way finish
     /// for at most `drain`, and drops the rest.
     pub async fn shutdown(self, drain: Duration) -> Drained {

@@ -25,13 +25,15 @@ use super::UpstreamError;
 
 /// Connects to one upstream.
 #[derive(Clone)]
-pub(super) struct Connect {
+pub struct Connect {
     tls: Option<TlsConnector>,
     timeout: Duration,
 }
 
 impl Connect {
-    pub(super) fn new(upstream: &Upstream, timeout: Duration) -> Result<Self, UpstreamError> {
+    /// # Errors
+    /// When the certificates that the upstream names can't be used.
+    pub fn new(upstream: &Upstream, timeout: Duration) -> Result<Self, UpstreamError> {
         let is_https = upstream.url.starts_with("https://");
         let tls = if is_https { Some(Arc::new(tls_config(upstream)?).into()) } else { None };
         Ok(Self { tls, timeout })
@@ -69,7 +71,8 @@ impl Service<Uri> for Connect {
     }
 }
 
-pub(super) enum Stream {
+/// A connection, in the clear or over TLS.
+pub enum Stream {
     Tcp(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
 }

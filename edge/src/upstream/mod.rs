@@ -38,6 +38,8 @@ use prometheus_client::registry::Registry;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep};
 
+pub use self::connect::{Connect, Stream};
+
 use self::breaker::BreakerState;
 use self::budget::Budget;
 use self::latency::LatencyWindow;

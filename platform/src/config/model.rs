@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::feed::Feed;
 use super::secret::Secret;
 use super::upstream::{Fetch, Shield, Upstream};
 use super::value::{ByteCount, IpPrefix, Listen};
@@ -28,6 +29,7 @@ pub struct Config {
     pub net: Net,
     pub fetch: Fetch,
     pub shield: Shield,
+    pub feed: Feed,
     /// Remote origins, for an edge.
     pub upstream: Vec<Upstream>,
     /// Presets beside the built-in ones.
@@ -79,11 +81,17 @@ pub struct TlsCertificate {
     pub key: PathBuf,
 }
 
-/// `[ops]`: metrics, health and the effective configuration.
+/// `[ops]`: metrics, health, the effective configuration, and what operators do to a server.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Ops {
     pub http: Listen,
+    /// What whoever acts has to show; unset means one made in the data directory.
+    pub key: Option<Secret>,
+    /// Taken too, while whoever acts changes from it to the new one.
+    pub previous_key: Option<Secret>,
+    /// Names, beside addresses and `localhost`, by which the listener may be called.
+    pub names: Vec<String>,
 }
 
 /// `[objects]`: where sources, sidecars and assets lie.
@@ -267,7 +275,7 @@ impl Default for Media {
 
 impl Default for Ops {
     fn default() -> Self {
-        Self { http: Listen::loopback(9100) }
+        Self { http: Listen::loopback(9100), key: None, previous_key: None, names: Vec::new() }
     }
 }
 
@@ -348,6 +356,10 @@ impl Config {
         example.fetch.name = Some("edge-1".to_owned());
         example.shield.secret = Some(Secret::reference("env:SHIELD_SECRET"));
         example.shield.previous_secret = Some(Secret::reference("env:OLD_SHIELD_SECRET"));
+        example.ops.key = Some(Secret::reference("env:OPS_KEY"));
+        example.ops.previous_key = Some(Secret::reference("env:OLD_OPS_KEY"));
+        example.ops.names = vec!["edge-1.example.org".to_owned()];
+        example.feed = Feed::example();
         example.upstream = vec![Upstream::example()];
         example.net.trusted_proxies = vec![IpPrefix::EXAMPLE];
         example.preset = vec![Preset {
@@ -373,6 +385,9 @@ impl Config {
         let named = [
             ("objects.s3.access_key", self.objects.s3.access_key.as_mut()),
             ("objects.s3.secret_key", self.objects.s3.secret_key.as_mut()),
+            ("ops.key", self.ops.key.as_mut()),
+            ("ops.previous_key", self.ops.previous_key.as_mut()),
+            ("feed.key", self.feed.key.as_mut()),
             ("shield.secret", self.shield.secret.as_mut()),
             ("shield.previous_secret", self.shield.previous_secret.as_mut()),
         ];

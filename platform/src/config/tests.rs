@@ -58,6 +58,8 @@ fn the_default_file_names_every_key() {
     let all = Config::load(&Sources {
         variables: variables(&[
             ("S3_ACCESS_KEY", "a"),
+            ("OPS_KEY", "0123456789abcdef"),
+            ("OLD_OPS_KEY", "fedcba9876543210"),
             ("SHIELD_SECRET", "0123456789abcdef"),
             ("OLD_SHIELD_SECRET", "fedcba9876543210"),
         ]),

@@ -120,6 +120,19 @@ pub struct Shield {
 }
 
 impl Upstream {
+    /// An entry in which no more is set than where it is and who vouches for it.
+    pub fn at(url: &str, ca: Option<PathBuf>) -> Self {
+        Self {
+            url: url.to_owned(),
+            weight: one(),
+            protocol: UpstreamProtocol::Auto,
+            secret: None,
+            ca,
+            client_certificate: None,
+            client_key: None,
+        }
+    }
+
     /// An entry in which every key is set.
     pub(super) fn example() -> Self {
         Self {
@@ -182,7 +195,11 @@ pub(super) fn check_shield(shield: &Shield, fail: &mut impl FnMut(&str, String, 
 }
 
 /// A secret travels as a header's value. What could not be looked up was reported before.
-fn check_secret(key: &str, secret: Option<&Secret>, fail: &mut impl FnMut(&str, String, &str)) {
+pub(super) fn check_secret(
+    key: &str,
+    secret: Option<&Secret>,
+    fail: &mut impl FnMut(&str, String, &str),
+) {
     let Some(value) = secret.map(Secret::expose).filter(|value| !value.is_empty()) else { return };
     let is_plain = value.bytes().all(|byte| byte.is_ascii_graphic());
     if !is_plain || !(16..=256).contains(&value.len()) {
@@ -236,7 +253,7 @@ pub(super) fn check_fetch(fetch: &Fetch, fail: &mut impl FnMut(&str, String, &st
 }
 
 /// Host and port of an origin's address, which has nothing beside scheme and authority.
-fn authority_of(url: &str) -> Option<String> {
+pub(super) fn authority_of(url: &str) -> Option<String> {
     let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"))?;
     let authority = rest.parse::<http::uri::Authority>().ok()?;
     let is_plain = !authority.host().is_empty() && !rest.contains(['@', '/', '?', '#']);

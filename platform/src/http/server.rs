@@ -166,6 +166,12 @@ impl Server {
         self.open.load(Ordering::Relaxed)
     }
 
+    /// Tells the open connections, also when the server has moved elsewhere.
+    pub fn connection_count(&self) -> impl Fn() -> usize + Send + Sync + use<> {
+        let open = Arc::clone(&self.open);
+        move || open.load(Ordering::Relaxed)
+    }
+
     /// Stops accepting, lets answers under way finish for at most `drain`, and drops the rest.
     pub async fn shutdown(self, drain: Duration) -> Drained {
         self.phase.send_replace(Phase::Draining);

@@ -88,6 +88,11 @@ impl HttpMetrics {
         registry.register("answers_cut_short", help, self.cut_short.clone());
     }
 
+    /// Answers that are not finished.
+    pub fn requests_in_flight(&self) -> u64 {
+        u64::try_from(self.in_flight.get()).unwrap_or(0)
+    }
+
     pub(super) fn begin(&self) {
         self.in_flight.inc();
     }

@@ -270,7 +270,7 @@ fn is_prefix(prefix: &str) -> bool {
     prefix.len() <= PREFIX_BYTES_MAX && inner.split('/').all(is_segment)
 }
 
-pub(super) fn is_session(session: &str) -> bool {
+pub fn is_session(session: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     (1..=SESSION_BYTES_MAX).contains(&session.len()) && session.bytes().all(is_plain)
 }

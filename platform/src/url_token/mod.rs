@@ -30,7 +30,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 pub use codec::FormatError;
 pub use grant::{Classes, Grant, GrantError, MediaClass};
 pub use keyring::{Keyring, KeyringError, SignError, SigningKey};
-pub use revocations::{Revocations, RevokeError};
+pub use revocations::{Merged, Revocations, RevokeError};
 
 /// What the path segment of a token begins with. It is unreserved (RFC 3986 2.3), and no other
 /// path of ours begins with it.
@@ -51,7 +51,7 @@ pub const LEEWAY_SECONDS: u64 = 30;
 /// When the system gives no random bytes.
 pub fn new_session() -> Result<String, key_file::KeyFileError> {
     let mut bytes = [0; 16];
-    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| key_file::KeyFileError::Random)?;
+    crate::secret_file::fill_random(&mut bytes)?;
     Ok(URL_SAFE_NO_PAD.encode(bytes))
 }
 

@@ -36,6 +36,16 @@ pub enum RevokeError {
     Io { path: PathBuf, source: io::Error },
 }
 
+/// What became of many sessions; positions are those of the entries that were handed in.
+#[derive(Debug, Default)]
+pub struct Merged {
+    /// Entries that this list did not know, or not for as long.
+    pub news: Vec<usize>,
+    pub refused: Vec<(usize, RevokeError)>,
+    /// The news hold, and a restart forgets them.
+    pub not_kept: Option<RevokeError>,
+}
+
 /// The sessions that are revoked. Shared by all requests.
 #[derive(Debug, Default)]
 pub struct Revocations {
@@ -104,23 +114,54 @@ impl Revocations {
     /// When the list is full, or can't be written: then the session is revoked here, until the
     /// next start.
     pub fn revoke(&self, session: &str, now: u64) -> Result<(), RevokeError> {
-        if !is_session(session) {
-            let session = session.chars().take(SESSION_BYTES_MAX).collect();
-            return Err(RevokeError::Session { session });
+        let mut merged = self.merge(&[(session, Self::until(now))], now);
+        match merged.refused.pop().map(|(_, error)| error).or(merged.not_kept) {
+            Some(error) => Err(error),
+            None => Ok(()),
         }
-        let until = now + LIFE_SECONDS_MAX + 2 * LEEWAY_SECONDS;
+    }
+
+    /// Until when a session that is revoked now has to be remembered.
+    pub fn until(now: u64) -> u64 {
+        now + LIFE_SECONDS_MAX + 2 * LEEWAY_SECONDS
+    }
+
+    /// Revokes many sessions, each remembered until a time, with one write to the file.
+    ///
+    /// No time is later than [`Self::until`] has it, however far ahead another node's clock is, and
+    /// an earlier one shortens nothing.
+    pub fn merge(&self, entries: &[(&str, u64)], now: u64) -> Merged {
+        let mut merged = Merged::default();
+        let mut lines = String::new();
         {
             let mut known = self.until.write().unwrap_or_else(std::sync::PoisonError::into_inner);
-            if REVOKED_MAX <= known.len() && !known.contains_key(session) {
-                known.retain(|_, until| now < *until);
-                if REVOKED_MAX <= known.len() {
-                    return Err(RevokeError::Full);
+            for (index, &(session, until)) in entries.iter().enumerate() {
+                let until = until.min(Self::until(now));
+                match insert(&mut known, session, until, now) {
+                    Ok(true) => {
+                        merged.news.push(index);
+                        lines.push_str(&format!("{until} {session}\n"));
+                    }
+                    Ok(false) => {}
+                    Err(error) => merged.refused.push((index, error)),
                 }
             }
-            known.insert(session.into(), until);
-            self.is_used.store(true, Ordering::Release);
         }
-        self.file.as_ref().map_or(Ok(()), |file| file.add(session, until, || self.alive(now)))
+        if merged.news.is_empty() {
+            return merged;
+        }
+        self.is_used.store(true, Ordering::Release);
+        if let Some(file) = &self.file {
+            merged.not_kept = file.add(&lines, merged.news.len(), || self.alive(now)).err();
+        }
+        merged
+    }
+
+    /// Every session that is revoked, with the time until which it is remembered.
+    pub fn list(&self, now: u64) -> Vec<(Box<str>, u64)> {
+        let known = self.until.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let alive = known.iter().filter(|(_, until)| now < **until);
+        alive.map(|(session, until)| (session.clone(), *until)).collect()
     }
 
     fn alive(&self, now: u64) -> HashMap<Box<str>, u64> {
@@ -138,21 +179,44 @@ impl Revocations {
     }
 }
 
+/// Takes one session; false when it is remembered for as long already, or need not be at all.
+fn insert(
+    known: &mut HashMap<Box<str>, u64>,
+    session: &str,
+    until: u64,
+    now: u64,
+) -> Result<bool, RevokeError> {
+    if !is_session(session) {
+        let session = session.chars().take(SESSION_BYTES_MAX).collect();
+        return Err(RevokeError::Session { session });
+    }
+    if until <= now || known.get(session).is_some_and(|known| until <= *known) {
+        return Ok(false);
+    }
+    if REVOKED_MAX <= known.len() && !known.contains_key(session) {
+        known.retain(|_, until| now < *until);
+        if REVOKED_MAX <= known.len() {
+            return Err(RevokeError::Full);
+        }
+    }
+    known.insert(session.into(), until);
+    Ok(true)
+}
+
 impl RevocationFile {
-    /// Adds a line, or writes all of `known` anew, which has it too.
+    /// Adds lines, or writes all of `known` anew, which has them too.
     fn add(
         &self,
-        session: &str,
-        until: u64,
+        lines: &str,
+        count: usize,
         known: impl FnOnce() -> HashMap<Box<str>, u64>,
     ) -> Result<(), RevokeError> {
         let mut log = self.log.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let written = if self.lines_max <= log.lines {
             rewrite(&self.path, &known()).map(|anew| *log = anew)
         } else {
-            log.lines += 1;
-            let line = format!("{until} {session}\n");
-            log.file.write_all(line.as_bytes()).and_then(|()| log.file.sync_data())
+            log.lines += count;
+            log.file.write_all(lines.as_bytes()).and_then(|()| log.file.sync_data())
         };
         written.map_err(|source| RevokeError::Io { path: self.path.clone(), source })
     }

@@ -406,6 +406,30 @@ fn the_list_of_revoked_sessions_is_bounded() {
     assert_eq!(list.len(), 1);
 }
 
+/// What another node tells: news are told apart, times are capped, bad entries stop no good ones.
+#[test]
+fn lists_of_revoked_sessions_merge() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = Revocations::path_in(dir.path());
+    let list = Revocations::open(&path, NOW).unwrap();
+    list.revoke("known", NOW).unwrap();
+    let cap = Revocations::until(NOW);
+    let entries = [("new", NOW + 60), ("a b", cap), ("known", cap), ("far", u64::MAX), ("old", 7)];
+    let merged = list.merge(&entries, NOW);
+    assert_eq!(merged.news, [0, 3]);
+    assert!(matches!(&merged.refused[..], [(1, RevokeError::Session { .. })]));
+    assert!(merged.not_kept.is_none());
+    assert!(list.merge(&entries, NOW).news.is_empty(), "twice is no news");
+    let again = Revocations::open(&path, NOW).unwrap();
+    for list in [list, again] {
+        let mut all = list.list(NOW);
+        all.sort();
+        let expected = [("far", cap), ("known", cap), ("new", NOW + 60)];
+        assert!(all.iter().map(|(session, until)| (&**session, *until)).eq(expected));
+        assert_eq!(list.list(NOW + 60).len(), 2);
+    }
+}
+
 #[test]
 fn the_local_key_is_made_once_and_kept_private() {
     use std::os::unix::fs::PermissionsExt;

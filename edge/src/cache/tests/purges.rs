@@ -108,3 +108,25 @@ async fn a_purge_outlasts_a_restart() {
     let kept = get(&cache, "/b/1", start()).await;
     assert!(kept.cache_status().contains(";hit"), "{}", kept.cache_status());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_purges_are_one_write_and_outlast_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = super::disk::settings(folder.path());
+    let origin = origin();
+    let cache = cache_with(&origin, settings.clone());
+    for target in ["/a/1", "/a/2", "/b/1"] {
+        super::disk::put_on_disk(&cache, target).await;
+    }
+    let purges = vec![purge(url("/a/1")), purge(Scope::Tag("show".to_owned()))];
+    assert!(cache.purge_all(purges, start()).await.is_durable);
+    assert!(cache.purge_all(Vec::new(), start()).await.is_durable);
+    assert_eq!(cache.metrics().purges.get(), 2);
+    cache.save();
+    drop(cache);
+    let cache = cache_with(&origin, settings);
+    for (target, is_hit) in [("/a/1", false), ("/a/2", true), ("/b/1", false)] {
+        let answer = get(&cache, target, start()).await;
+        assert_eq!(answer.cache_status().contains(";hit"), is_hit, "{target}");
+    }
+}
