@@ -1,5 +1,6 @@
 //! What the values must satisfy beyond their types.
 
+use super::cdn::{check_cdn, check_deliveries};
 use super::model::{Addressing, Config, Packaging, Preset, Protection, SigningKey, TlsCertificate};
 use super::upstream::{check_fetch, check_shield, check_upstreams};
 use crate::url_token::Keyring;
@@ -59,6 +60,8 @@ pub(super) fn check(config: &Config) -> Vec<Failed> {
     check_upstreams(&config.upstream, &mut fail);
     check_fetch(&config.fetch, &mut fail);
     check_shield(&config.shield, &mut fail);
+    check_cdn(&config.cdn, &mut fail);
+    check_deliveries(&config.delivery, &config.cdn, &mut fail);
     // A secret that was not found is reported as such.
     let is_found = |key: &SigningKey| key.secret.as_ref().is_none_or(|s| !s.expose().is_empty());
     if config.signing_key.iter().all(is_found)
