@@ -12,6 +12,7 @@
 
 mod bad_input;
 mod boxes;
+mod cdn;
 mod client;
 mod edges;
 mod faults;
