@@ -13,6 +13,8 @@
 mod bad_input;
 mod boxes;
 mod cdn;
+mod cdn_answers;
+mod cdn_mistakes;
 mod client;
 mod edges;
 mod faults;
