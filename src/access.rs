@@ -225,6 +225,8 @@ impl Access {
 
     /// The page that a request comes from, if it may send cookies along.
     pub fn credentials(&self, headers: &HeaderMap) -> Option<Credentials> {
+        // Most requests name no page: they take no lock.
+        headers.get(header::ORIGIN)?;
         let settings = self.settings.read().unwrap_or_else(PoisonError::into_inner).clone();
         settings.cdn.credentials(headers)
     }

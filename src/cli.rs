@@ -51,8 +51,8 @@ pub enum Command {
     /// Media goes out by HTTP/1.1 and HTTP/2, and on the `media.https` address over TLS and, on the
     /// UDP port of the same number, by HTTP/3. When all listeners are up, one line goes to standard
     /// output: `ready` and a JSON object with the bound addresses. Logs go to standard error. SIGHUP
-    /// reloads the log level, the limits, the presets, the signing keys, the trusted
-    /// proxies and the certificates.
+    /// reloads the log level, the limits, the presets, the signing keys and those of CDNs, the
+    /// trusted proxies and the certificates.
     Serve(Serve),
     /// Make a title of one or several files.
     ///

@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 
 const QUERY: &str = "Policy=a~b&Key-Pair-Id=K&Signature=s$x'y";
@@ -110,4 +112,64 @@ fn garbage_passes_or_is_refused() {
     let mut out = Vec::new();
     carrying.push(b"\xff\xfe\n", &mut out).unwrap();
     assert_eq!(out, b"\xff\xfe\n");
+}
+
+/// What both kinds of manifests are made of, right and wrong.
+fn fragment() -> impl Strategy<Value = String> {
+    let known = [
+        "#EXT-X-MAP:",
+        "URI=",
+        "\"",
+        "'",
+        "=",
+        ",",
+        "\n",
+        "\r\n",
+        "1.m4s",
+        "?a=b",
+        "#t=1",
+        "//h/",
+        "https://h/",
+        "<BaseURL>",
+        "</BaseURL>",
+        "<SegmentTemplate ",
+        "media=",
+        "/>",
+        ">",
+        "<!--",
+        "-->",
+        "<![CDATA[",
+        "]]>",
+        "<?",
+        "?>",
+        "&amp;",
+        "$Number$",
+        " ",
+    ];
+    prop_oneof![4 => proptest::sample::select(known.to_vec()).prop_map(str::to_owned), 1 => ".{0,3}"]
+}
+
+proptest! {
+    /// However a body is cut, the outcome is one, and taking the token out again gives it back.
+    #[test]
+    fn the_outcome_is_the_text_and_the_token(
+        fragments in prop::collection::vec(fragment(), 0..40),
+        piece_bytes in 1_usize..9,
+        is_hls in any::<bool>(),
+    ) {
+        let text = fragments.concat();
+        let kind = if is_hls { "audio/mpegurl" } else { "application/dash+xml" };
+        let whole = carried_in(kind, &text, usize::MAX);
+        prop_assert_eq!(carried_in(kind, &text, piece_bytes), whole.clone());
+        if let Ok(carried) = whole {
+            let mut plain = carried;
+            let escaped = QUERY.replace('&', "&amp;").replace('\'', "&apos;");
+            for query in [escaped.replace('$', "$$"), escaped, QUERY.to_owned()] {
+                for separator in ["&amp;", "&", "?"] {
+                    plain = plain.replace(&format!("{separator}{query}"), "");
+                }
+            }
+            prop_assert_eq!(plain, text);
+        }
+    }
 }
