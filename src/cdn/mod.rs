@@ -40,6 +40,8 @@ struct Configured {
 /// An address that viewers use: `https` and `cdn.example.org`.
 #[derive(Clone, Debug, Eq, PartialEq)]
 struct Address {
+    /// Both in one, as requests are compared.
+    origin: String,
     scheme: String,
     authority: String,
     /// Whether tokens in a query go on into what a manifest leads to.
@@ -156,16 +158,14 @@ impl CdnTokens {
                 host.and_then(|host| host.to_str().ok()).unwrap_or_default()
             }
         };
-        let named = |scheme: &str| web_origin(&format!("{scheme}://{authority}"));
-        let mut known = self.addresses.iter().filter(|address| {
-            let of_address = format!("{}://{}", address.scheme, address.authority);
-            named(&address.scheme) == Some(of_address)
-        });
+        let named = ["http", "https"].map(|scheme| web_origin(&format!("{scheme}://{authority}")));
+        let is_named = |address: &&Address| named.iter().flatten().any(|it| *it == address.origin);
+        let mut known = self.addresses.iter().filter(is_named);
         let first = known.clone().next();
         // TLS may end in front of us, so that the address says what the connection can't.
         let known = known.find(|address| address.scheme == scheme).or(first);
         match known {
-            Some(Address { scheme, authority, is_carrying }) => Origin {
+            Some(Address { scheme, authority, is_carrying, .. }) => Origin {
                 scheme: scheme.clone(),
                 authority: authority.clone(),
                 is_carrying: *is_carrying,
@@ -173,7 +173,8 @@ impl CdnTokens {
             },
             None => Origin {
                 scheme: scheme.to_owned(),
-                authority: named(scheme)
+                authority: named[usize::from(is_encrypted)]
+                    .as_ref()
                     .and_then(|origin| Some(origin.split_once("://")?.1.to_owned()))
                     .unwrap_or_default(),
                 is_carrying: false,
@@ -205,17 +206,11 @@ fn addresses(config: &Config) -> Vec<Address> {
         let end = url[end..].find('/').map_or(url.len(), |len| end + len);
         let Some(origin) = web_origin(&url[..end]) else { continue };
         let Some((scheme, authority)) = origin.split_once("://") else { continue };
-        let address = Address {
-            scheme: scheme.to_owned(),
-            authority: authority.to_owned(),
-            is_carrying: carry == Carry::Query,
-        };
-        let is_there = |known: &Address| {
-            known.scheme == address.scheme && known.authority == address.authority
-        };
-        if !addresses.iter().any(is_there) {
-            addresses.push(address);
+        let (scheme, authority) = (scheme.to_owned(), authority.to_owned());
+        if addresses.iter().any(|known| known.origin == origin) {
+            continue;
         }
+        addresses.push(Address { origin, scheme, authority, is_carrying: carry == Carry::Query });
     }
     addresses
 }

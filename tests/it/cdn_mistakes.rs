@@ -1,7 +1,7 @@
 //! What `sign` and `config check` say of CDN tokens that would not work.
 
 use crate::cdn::{BASE, MASTER, SECRET, delivery, keys};
-use crate::server::{streamverse_fails, streamverse_ok};
+use crate::server::{streamverse, streamverse_fails, streamverse_ok};
 use crate::tools;
 
 /// What would not work is told when it is signed or configured, with its cure.
@@ -80,6 +80,10 @@ fn mistakes_are_told() {
     tools::write(&config, good.as_bytes());
     let place = ["--config", tools::text(&config)];
     assert!(streamverse_ok(&["config", "check", place[0], place[1]]).contains("is valid"));
+    let data = folder.join("data");
+    let doctor = ["doctor", "--json", "--data", tools::text(&data), place[0], place[1]];
+    let said = streamverse(&doctor);
+    assert!(String::from_utf8_lossy(&said.stdout).contains("1 can be read"), "{said:?}");
     // Address, key and carrier come from the configuration.
     let printed = streamverse_ok(&["sign", MASTER, "--scheme", "cat", place[0], place[1]]);
     let lines: Vec<_> = printed.lines().collect();

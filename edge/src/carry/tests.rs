@@ -87,7 +87,7 @@ fn each_address_of_an_mpd_gets_the_query() {
 
 #[test]
 fn what_is_held_is_bounded() {
-    let long = "x".repeat(PIECE_BYTES_MAX + 1);
+    let long = "x".repeat(2 * PIECE_BYTES_MAX);
     let hls = "application/vnd.apple.mpegurl";
     assert_eq!(carried_in(hls, &long, 4_096), Err(CarryError::TooLong));
     let tag = format!("<SegmentTemplate media=\"{long}\"/>");
