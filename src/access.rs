@@ -1,27 +1,30 @@
 //! Who may have media: signed URLs in front of the origin, or everyone where the server is open.
 //!
-//! The decision is [`edge::gate::admit`]'s; here lie what it needs (keys, revocations, trusted
-//! proxies, the clock) and how a refusal is told.
+//! The decision is [`edge::gate::admit`]'s, and for tokens in the CDNs' own formats that of
+//! [`crate::cdn`]; here lie what they need (keys, revocations, trusted proxies, the clock) and how a
+//! refusal is told. A request with a native token in its path is judged by that alone.
 
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use edge::cdn::Renewal;
 use edge::gate::{self, Admitted, Denied};
 use edge::target::{SignedTarget, Target, TargetError, same_authority};
 use http::header::{self, HeaderValue};
 use http::{HeaderMap, Request, Response, StatusCode, Uri, Version};
 use origin::body::MediaBody;
-use origin::problem_with;
+use origin::{allow_every_origin, problem_with};
 use platform::DataDir;
-use platform::config::{Config, IpPrefix};
+use platform::config::{CdnScheme, Config, IpPrefix};
 use platform::http::{Connection, client_address};
-use platform::url_token::{Keyring, Revocations, key_file};
+use platform::url_token::{Keyring, Revocations, TOKEN_MARK, key_file};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 
+use crate::cdn::{Afterwards, CdnTokens, Credentials, Ledgers, Replays, Verified};
 use crate::clock;
 
 /// Decides about requests for media. Clones share everything.
@@ -29,7 +32,12 @@ use crate::clock;
 pub struct Access {
     settings: Arc<RwLock<Arc<Settings>>>,
     revocations: Arc<Revocations>,
+    /// Outlives the keys: a token is not new because they were read again.
+    replays: Arc<Replays>,
     denied: Family<DeniedLabels, Counter>,
+    admitted: Family<TokenLabels, Counter>,
+    renewed: Family<SchemeLabels, Counter>,
+    repeated: Counter,
     /// Asks for no signed URLs.
     is_open: bool,
 }
@@ -37,12 +45,25 @@ pub struct Access {
 /// What changes when the configuration is read again.
 struct Settings {
     keys: Keyring,
+    cdn: CdnTokens,
     trusted_proxies: Vec<IpPrefix>,
 }
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
 struct DeniedLabels {
     reason: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct SchemeLabels {
+    scheme: &'static str,
+}
+
+/// As many as there are keys: a token of an unknown key is not admitted.
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct TokenLabels {
+    scheme: &'static str,
+    key: String,
 }
 
 /// The keys of the configuration, or the data directory's own where it names none.
@@ -57,7 +78,8 @@ pub fn keyring(config: &Config, data_dir: &Path) -> anyhow::Result<Keyring> {
 impl Settings {
     fn new(config: &Config, data_dir: &Path, is_open: bool) -> anyhow::Result<Self> {
         let keys = if is_open { Keyring::default() } else { keyring(config, data_dir)? };
-        Ok(Self { keys, trusted_proxies: config.net.trusted_proxies.clone() })
+        let cdn = if is_open { CdnTokens::none() } else { CdnTokens::from_config(config)? };
+        Ok(Self { keys, cdn, trusted_proxies: config.net.trusted_proxies.clone() })
     }
 }
 
@@ -70,7 +92,11 @@ impl Access {
         Ok(Self {
             settings: Arc::new(RwLock::new(Arc::new(settings))),
             revocations: Arc::new(revocations),
+            replays: Arc::default(),
             denied: Family::default(),
+            admitted: Family::default(),
+            renewed: Family::default(),
+            repeated: Counter::default(),
             is_open,
         })
     }
@@ -80,7 +106,9 @@ impl Access {
     /// # Errors
     /// As [`Self::new`]; then nothing changes.
     pub fn reload(&self, config: &Config, data: &DataDir) -> anyhow::Result<()> {
-        let settings = Settings::new(config, data.path(), self.is_open)?;
+        // With its causes, since it goes to the log as it is.
+        let settings = Settings::new(config, data.path(), self.is_open)
+            .map_err(|error| anyhow::anyhow!("{error:#}"))?;
         *self.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
         Ok(())
     }
@@ -96,24 +124,111 @@ impl Access {
     pub fn register_metrics(&self, registry: &mut Registry) {
         let help = "Requests for media without a valid token, by what was wrong";
         registry.register("access_denied", help, self.denied.clone());
+        let help = "Requests let in by a CDN's token, by its scheme and key";
+        registry.register("access_admitted", help, self.admitted.clone());
+        let help = "Tokens that were renewed, by scheme";
+        registry.register("access_renewed", help, self.renewed.clone());
+        let help = "CDN tokens shown again that may be, and ask for it to be counted";
+        registry.register("access_repeated", help, self.repeated.clone());
     }
 
-    /// The request by its canonical target and without its token; or the answer that refuses it.
+    /// The request by its canonical target and without its token, and what its answer needs; or the
+    /// answer that refuses it, or sends it on with a renewed token.
     ///
     /// # Errors
-    /// 400 for a target that can be read in two ways, 403 for one that no token opens.
+    /// 400 for a target that can be read in two ways, 403 for one that no token opens, 307 for a
+    /// token that is near its end and renewed by its address.
     #[allow(clippy::result_large_err, reason = "the answer is sent as it is")]
-    pub fn admit(&self, request: Request<()>) -> Result<Request<()>, Response<MediaBody>> {
+    pub fn admit(
+        &self,
+        request: Request<()>,
+    ) -> Result<(Request<()>, Afterwards), Response<MediaBody>> {
         if self.is_open {
-            return self.read(request);
+            return Ok((self.read(request)?, Afterwards::default()));
         }
-        let signed = read_target(&request).map_err(|error| refuse_target(&error))?;
         let settings = self.settings.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let raw = raw_target(&request).map_err(|error| refuse_target(&error))?;
+        if settings.cdn.is_empty() || has_native_token(raw) {
+            let request = self.admit_native(request, &settings)?;
+            return Ok((request, Afterwards::default()));
+        }
+        self.admit_cdn(request, &settings)
+    }
+
+    #[allow(clippy::result_large_err, reason = "the answer is sent as it is")]
+    fn admit_native(
+        &self,
+        request: Request<()>,
+        settings: &Settings,
+    ) -> Result<Request<()>, Response<MediaBody>> {
+        let signed = read_target(&request).map_err(|error| refuse_target(&error))?;
         let client = client(&request, &settings.trusted_proxies);
         let now = clock::now_s();
         let admitted = gate::admit(signed, client, &settings.keys, &self.revocations, now);
-        let Admitted { target, .. } = admitted.map_err(|denied| self.deny(denied))?;
+        let admitted = admitted.map_err(|denied| self.deny(denied))?;
+        let Admitted { target, renewed, .. } = admitted;
+        if let Some(token) = renewed {
+            self.count_renewed("native");
+            return Err(redirect(&format!("/~{token}{}", target.key())));
+        }
         at(request, &target)
+    }
+
+    #[allow(clippy::result_large_err, reason = "the answer is sent as it is")]
+    fn admit_cdn(
+        &self,
+        request: Request<()>,
+        settings: &Settings,
+    ) -> Result<(Request<()>, Afterwards), Response<MediaBody>> {
+        let raw = raw_target(&request).map_err(|error| refuse_target(&error))?;
+        let client = client(&request, &settings.trusted_proxies);
+        let ledgers = Ledgers { revoked: &self.revocations, replays: &self.replays };
+        let verified = settings.cdn.verify(&request, raw, client, &ledgers, clock::now_s());
+        let verified = verified.map_err(|refusal| self.deny_cdn(&refusal))?;
+        let target = Target::parse(&verified.grant.target);
+        let target = target.map_err(|error| refuse_target(&error))?;
+        self.count(&verified);
+        if let (CdnScheme::Cat, Some(Renewal::Target(renewed))) =
+            (verified.scheme, &verified.grant.renewal)
+        {
+            return Err(redirect(renewed));
+        }
+        let mut request = at(request, &target)?;
+        let headers = request.headers_mut();
+        // Nobody behind has a use for cookies, whichever of them is the token's.
+        headers.remove(header::COOKIE);
+        for name in &verified.grant.headers {
+            headers.remove(name);
+        }
+        let afterwards = Afterwards::of(&verified);
+        if target.is_manifest() {
+            afterwards.prepare(&mut request);
+        }
+        Ok((request, afterwards))
+    }
+
+    fn count(&self, verified: &Verified) {
+        let scheme = verified.scheme.as_str();
+        let labels = TokenLabels { scheme, key: verified.grant.key_id.clone() };
+        self.admitted.get_or_create(&labels).inc();
+        if verified.grant.renewal.is_some() {
+            self.count_renewed(scheme);
+        }
+        if verified.is_repeated {
+            self.repeated.inc();
+        }
+    }
+
+    fn count_renewed(&self, scheme: &'static str) {
+        self.renewed.get_or_create(&SchemeLabels { scheme }).inc();
+    }
+
+    /// The page that a request comes from, if it may send cookies along.
+    pub fn credentials(&self, headers: &HeaderMap) -> Option<Credentials> {
+        // Most requests name no page: they take no lock.
+        headers.get(header::ORIGIN)?;
+        let settings = self.settings.read().unwrap_or_else(PoisonError::into_inner).clone();
+        settings.cdn.credentials(headers)
     }
 
     /// As [`Self::admit`], for whoever needs no token.
@@ -127,19 +242,47 @@ impl Access {
     }
 
     fn deny(&self, denied: Denied) -> Response<MediaBody> {
-        // Bounded: the reasons are an enumeration.
-        let labels = DeniedLabels { reason: denied.reason() };
-        self.denied.get_or_create(&labels).inc();
         tracing::debug!(reason = denied.reason(), "no valid token");
-        let detail = match denied {
-            Denied::Missing => "media needs a signed URL",
-            Denied::Refused(_) if denied.code() == "signature_expired" => {
-                "the signed URL has expired"
-            }
-            Denied::Refused(_) => "the signed URL does not open this",
-        };
-        for_every_origin(problem_with(StatusCode::FORBIDDEN, denied.code(), detail))
+        self.refuse(denied.reason(), denied.code())
     }
+
+    fn deny_cdn(&self, refusal: &edge::cdn::Refusal) -> Response<MediaBody> {
+        tracing::debug!(reason = %refusal, "no valid token of a CDN");
+        self.refuse(refusal.code(), refusal.told())
+    }
+
+    fn refuse(&self, reason: &'static str, code: &str) -> Response<MediaBody> {
+        // Bounded: the reasons are an enumeration.
+        self.denied.get_or_create(&DeniedLabels { reason }).inc();
+        let detail = match code {
+            "signature_required" => "media needs a signed URL",
+            "signature_expired" => "the signed URL has expired",
+            _ => "the signed URL does not open this",
+        };
+        for_every_origin(problem_with(StatusCode::FORBIDDEN, code, detail))
+    }
+}
+
+/// To the same by a renewed token. Nobody else may be sent there.
+fn redirect(location: &str) -> Response<MediaBody> {
+    let mut response = Response::new(MediaBody::empty());
+    *response.status_mut() = StatusCode::TEMPORARY_REDIRECT;
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+    // Its characters have been looked at when the target was read.
+    if let Ok(mut location) = HeaderValue::from_str(location) {
+        location.set_sensitive(true);
+        headers.insert(header::LOCATION, location);
+    }
+    allow_every_origin(headers);
+    response
+}
+
+/// Whether the path begins with a native token, however its mark is spelled.
+fn has_native_token(target: &str) -> bool {
+    let first = target.strip_prefix('/').unwrap_or(target);
+    first.starts_with(TOKEN_MARK)
+        || first.get(..3).is_some_and(|start| start.eq_ignore_ascii_case("%7e"))
 }
 
 /// The request by its canonical target.
@@ -153,6 +296,11 @@ fn at(request: Request<()>, target: &Target) -> Result<Request<()>, Response<Med
 /// The target of a request. An absolute form, and HTTP/2's `:authority`, must agree with `Host`
 /// where there is one: who believes which of two names is how requests are smuggled.
 fn read_target(request: &Request<()>) -> Result<SignedTarget<'_>, TargetError> {
+    SignedTarget::parse(raw_target(request)?)
+}
+
+/// The same, as it was sent.
+fn raw_target(request: &Request<()>) -> Result<&str, TargetError> {
     let uri = request.uri();
     let mut hosts = request.headers().get_all(header::HOST).iter();
     let host = hosts.next();
@@ -167,8 +315,7 @@ fn read_target(request: &Request<()>) -> Result<SignedTarget<'_>, TargetError> {
             return Err(TargetError::Form);
         }
     }
-    let target = uri.path_and_query().ok_or(TargetError::Form)?;
-    SignedTarget::parse(target.as_str())
+    Ok(uri.path_and_query().ok_or(TargetError::Form)?.as_str())
 }
 
 fn client(request: &Request<()>, trusted_proxies: &[IpPrefix]) -> Option<IpAddr> {

@@ -18,6 +18,7 @@ use origin::{Chunk, Library, OriginService, allow_every_origin, preflight};
 use platform::config::Config;
 use prometheus_client::registry::Registry;
 
+use crate::cdn::CarriedBody;
 use crate::clock;
 
 /// All titles are of one tenant, whatever name the edge was reached by, so that one title is
@@ -119,6 +120,8 @@ fn name_tenant(request: &mut Request<()>) {
 pub enum AnswerBody {
     Media(MediaBody),
     Cached(CacheBody),
+    /// A manifest that is changed as it passes.
+    Carried(Box<CarriedBody>),
 }
 
 impl From<MediaBody> for AnswerBody {
@@ -145,6 +148,7 @@ impl Body for AnswerBody {
                 let chunked = |frame: Frame<Bytes>| frame.map_data(Chunk::from);
                 Poll::Ready(frame.map(|frame| frame.map(chunked).map_err(Into::into)))
             }
+            Self::Carried(body) => Pin::new(body).poll_frame(context),
         }
     }
 
@@ -152,6 +156,7 @@ impl Body for AnswerBody {
         match self {
             Self::Media(body) => body.is_end_stream(),
             Self::Cached(body) => body.is_end_stream(),
+            Self::Carried(body) => body.is_end_stream(),
         }
     }
 
@@ -159,6 +164,7 @@ impl Body for AnswerBody {
         match self {
             Self::Media(body) => body.size_hint(),
             Self::Cached(body) => body.size_hint(),
+            Self::Carried(body) => body.size_hint(),
         }
     }
 }

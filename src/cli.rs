@@ -1,6 +1,7 @@
 //! The command line: what the contract promises, with help that teaches.
 
 mod operator;
+mod sign;
 
 use std::path::PathBuf;
 
@@ -8,6 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use origin::ingest::Layout;
 
 pub use operator::{CacheCommand, Drain, ServerArgs, Sessions};
+pub use sign::{CarryForm, Scheme, Sign, SignCdn};
 
 const EXIT_STATUS: &str =
     "Exit status: 0 done, 1 failed (the message names cause and cure), 2 wrong usage.";
@@ -31,8 +33,8 @@ pub enum Command {
     /// Media goes out by HTTP/1.1 and HTTP/2, and on the `media.https` address over TLS and, on the
     /// UDP port of the same number, by HTTP/3. When all listeners are up, one line goes to standard
     /// output: `ready` and a JSON object with the bound addresses. Logs go to standard error. SIGHUP
-    /// reloads the log level, the limits, the presets, the signing keys, the trusted
-    /// proxies and the certificates.
+    /// reloads the log level, the limits, the presets, the signing keys and those of CDNs, the
+    /// trusted proxies and the certificates.
     Serve(Serve),
     /// Make a title of one or several files.
     ///
@@ -56,7 +58,12 @@ pub enum Command {
     /// the relative URIs of a manifest inherit it. The key is the active `[[signing_key]]` of the
     /// configuration, or that of the data directory, which is made when there is none. Prints one
     /// URL a line, with `media.public_url` in front where it is set.
-    Sign(Sign),
+    ///
+    /// With `--scheme` the URLs are those of a CDN. They name a host (`--base`, a `[[delivery]]` or
+    /// `media.public_url`) and need a key of that CDN (a `[[cdn.key]]`, or `--key-file`). Where the
+    /// token travels as a cookie or a header, a line with it follows each URL.
+    #[command(after_long_help = sign::EXAMPLES)]
+    Sign(Box<Sign>),
     /// End sessions before their signed URLs expire.
     #[command(subcommand)]
     Sessions(Sessions),
@@ -216,55 +223,6 @@ pub struct Probe {
     /// Print one JSON document.
     #[arg(long)]
     pub json: bool,
-}
-
-#[derive(Args, Debug)]
-pub struct Sign {
-    /// Path of a manifest or a file, such as /vod/film/cmaf/master.m3u8.
-    #[arg(required = true, value_name = "PATH")]
-    pub paths: Vec<String>,
-    /// How long the URLs work: a number and `s`, `m`, `h` or `d`; at most 30 days.
-    #[arg(long, value_name = "TIME", default_value = "12h", value_parser = seconds)]
-    pub ttl: u64,
-    /// When the URLs stop to work, instead of `--ttl`: 2026-01-31T23:59:59Z.
-    #[arg(long, value_name = "WHEN", conflicts_with = "ttl", value_parser = timestamp)]
-    pub expires: Option<u64>,
-    /// When the URLs begin to work [default: now].
-    #[arg(long, value_name = "WHEN", value_parser = timestamp)]
-    pub not_before: Option<u64>,
-    /// Open what lies under this path instead of the title; begins and ends with `/`. Repeatable.
-    #[arg(long, value_name = "PREFIX")]
-    pub prefix: Vec<String>,
-    /// Open segments of these classes alone, separated by commas: audio, sd, hd, uhd, text, image.
-    #[arg(long, value_delimiter = ',', value_name = "CLASSES")]
-    pub class: Vec<String>,
-    /// Session by which the URLs can be revoked [default: a random one].
-    #[arg(long, value_name = "ID")]
-    pub session: Option<String>,
-    /// Network that the client has to be in, such as 203.0.113.0/24 or 2001:db8::/48.
-    #[arg(long, value_name = "NETWORK")]
-    pub ip: Option<String>,
-    /// Policy that the token carries. `max_height` and `max_bitrate` cap the manifests. Repeatable.
-    #[arg(long, value_name = "NAME=VALUE")]
-    pub claim: Vec<String>,
-    /// Key to sign with [default: the active one].
-    #[arg(long, value_name = "ID")]
-    pub key: Option<String>,
-    /// Form of the signature.
-    #[arg(long, value_enum, default_value_t = Scheme::Native)]
-    pub scheme: Scheme,
-    #[command(flatten)]
-    pub config: ConfigArgs,
-    /// Print one JSON document.
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// See `--scheme`.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
-pub enum Scheme {
-    /// Our own: a token as the first part of the path.
-    Native,
 }
 
 /// Seconds of `90s`, `30m`, `12h` or `7d`.

@@ -6,6 +6,7 @@
 mod access;
 mod admin;
 mod backend;
+mod cdn;
 mod cli;
 mod clock;
 mod command;

@@ -103,6 +103,15 @@ impl MediaService {
     }
 
     async fn answer(&self, request: Request<()>) -> Response<AnswerBody> {
+        let credentials = self.access.credentials(request.headers());
+        let mut response = self.answer_any(request).await;
+        if let Some(credentials) = credentials {
+            credentials.apply(response.headers_mut());
+        }
+        response
+    }
+
+    async fn answer_any(&self, request: Request<()>) -> Response<AnswerBody> {
         let path = request.uri().path();
         if let Some(answer) = self.readiness.answer(path) {
             return answer.map(AnswerBody::Media);
@@ -118,8 +127,8 @@ impl MediaService {
             return self.backend.answer(request).await;
         }
         match self.access.admit(request) {
-            Ok(request) if self.access.is_open() => self.answer_open(request).await,
-            Ok(request) => self.backend.answer(request).await,
+            Ok((request, _)) if self.access.is_open() => self.answer_open(request).await,
+            Ok((request, afterwards)) => afterwards.apply(self.backend.answer(request).await),
             Err(refusal) => refusal.map(AnswerBody::Media),
         }
     }

@@ -18,6 +18,8 @@ pub struct Admitted {
     pub target: Target,
     /// `None` where no token was asked for.
     pub grant: Option<Grant>,
+    /// The token to go on with: the client is sent there instead of being answered.
+    pub renewed: Option<String>,
 }
 
 /// Why a request may not be answered.
@@ -66,15 +68,45 @@ pub fn admit(
 ) -> Result<Admitted, Denied> {
     let SignedTarget { token, mut target, .. } = request;
     let token = token.ok_or(Denied::Missing)?;
-    let grant = keys.verify(&token, now)?;
+    let grant = keys.open(&token, now)?;
+    let renewed = renew(&grant, &target, keys, now);
+    match grant.check_time(now) {
+        // A player comes back to its live manifest by the address that it began with.
+        Err(Refusal::Expired) if renewed.is_some() => {}
+        verdict => verdict?,
+    }
     if grant.parts().session.as_ref().is_some_and(|session| revoked.is_revoked(session, now)) {
         return Err(Refusal::Revoked.into());
     }
     grant.check_address(client)?;
     let class = target.class().map_err(|_| Refusal::Class)?;
     grant.check_path(target.path(), class)?;
-    limit(&mut target, &grant);
-    Ok(Admitted { target, grant: Some(grant) })
+    if class.is_some_and(|class| is_above_cap(class, &grant)) {
+        return Err(Refusal::Class.into());
+    }
+    if renewed.is_none() {
+        limit(&mut target, &grant);
+    }
+    Ok(Admitted { target, grant: Some(grant), renewed })
+}
+
+/// The token that follows, for a manifest, where a key here can sign it.
+fn renew(grant: &Grant, target: &Target, keys: &Keyring, now: u64) -> Option<String> {
+    if !target.is_manifest() {
+        return None;
+    }
+    keys.sign(&grant.renewed(now)?, None, now).ok()
+}
+
+/// Whether every picture of a class has more lines than the token's `max_height` lets through. A
+/// segment's path tells its class and not its height.
+fn is_above_cap(class: MediaClass, grant: &Grant) -> bool {
+    let lines_max = grant.parts().claims.get("max_height").and_then(|cap| cap.parse::<u64>().ok());
+    lines_max.is_some_and(|lines_max| match class {
+        MediaClass::Hd => lines_max <= SD_LINES_MAX,
+        MediaClass::Uhd => lines_max <= HD_LINES_MAX,
+        _ => false,
+    })
 }
 
 /// Puts what the token limits into a manifest's parameters, so that a manifest names nothing that
@@ -221,5 +253,90 @@ mod tests {
         assert_eq!(capped, "max_bitrate=900", "other claims change nothing");
         let capped = manifest(&[Audio, Sd, Hd, Text], &[("max_height", "720")], "?max_height=480");
         assert_eq!(capped, "max_height=480");
+    }
+
+    fn renewable(expires: u64) -> GrantParts {
+        let claims = [("renew", "600".to_owned()), ("renew_until", (NOW + 86_400).to_string())];
+        let claims = claims.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        GrantParts { expires, session: Some("alive".to_owned()), claims, ..parts() }
+    }
+
+    fn admit_at(token: &str, path: &str, now: u64) -> Result<Admitted, Denied> {
+        let raw = format!("/~{token}{path}");
+        let revoked = Revocations::default();
+        revoked.revoke("ended", NOW).unwrap();
+        admit(SignedTarget::parse(&raw).unwrap(), None, &ring(), &revoked, now)
+    }
+
+    #[test]
+    fn manifests_renew_and_segments_end() {
+        const MANIFEST: &str = "/vod/film/cmaf/master.m3u8?max_height=480";
+        const SEGMENT: &str = "/vod/film/fmp4/hd/v1-r/1.m4s";
+        let signed = |parts| ring().sign(&Grant::new(parts).unwrap(), None, NOW).unwrap();
+        let token = signed(renewable(NOW + 600));
+        let renewed = |now, path| admit_at(&token, path, now).map(|admitted| admitted.renewed);
+        assert_eq!(renewed(NOW, MANIFEST), Ok(None));
+        assert_eq!(renewed(NOW + 449, MANIFEST), Ok(None), "more than a quarter is left");
+        // In the last quarter, and after the end.
+        for now in [NOW + 450, NOW + 599, NOW + 600, NOW + 86_000] {
+            let admitted = admit_at(&token, MANIFEST, now).unwrap();
+            assert_eq!(admitted.target.key(), MANIFEST, "to the same");
+            let next = ring().verify(&admitted.renewed.unwrap(), now).unwrap();
+            let expires = (now + 600).min(NOW + 86_400);
+            assert_eq!(next.parts().expires, expires);
+            assert_eq!(next.parts().session.as_deref(), Some("alive"));
+            assert_eq!(next.parts().prefixes, ["/vod/film/"]);
+            let is_last = expires == NOW + 86_400;
+            assert_eq!(next.parts().claims.is_empty(), is_last);
+        }
+        assert_eq!(renewed(NOW + 86_400, MANIFEST), Err(Refusal::Expired.into()));
+        assert_eq!(renewed(NOW + 450, SEGMENT), Ok(None));
+        assert_eq!(renewed(NOW + 600, SEGMENT), Err(Refusal::Expired.into()));
+        // What the token doesn't open, it doesn't renew for.
+        let other = "/vod/other/cmaf/master.m3u8";
+        assert_eq!(renewed(NOW + 600, other), Err(Refusal::Prefix.into()));
+        let ended = GrantParts { session: Some("ended".to_owned()), ..renewable(NOW + 600) };
+        let ended = admit_at(&signed(ended), MANIFEST, NOW + 600);
+        assert_eq!(ended.unwrap_err(), Refusal::Revoked.into());
+    }
+
+    #[test]
+    fn an_edge_with_public_keys_renews_nothing() {
+        let pair = SigningKey::ed25519("k", &[7; 32]).unwrap();
+        let public = SigningKey::ed25519_public("k", &{
+            use base64::Engine;
+            let text = pair.public().unwrap();
+            base64::engine::general_purpose::STANDARD.decode(text).unwrap()
+        });
+        let signing = Keyring::new(vec![pair], None).unwrap();
+        let token = signing.sign(&Grant::new(renewable(NOW + 60)).unwrap(), None, NOW).unwrap();
+        let edge = Keyring::new(vec![public.unwrap()], None).unwrap();
+        let raw = format!("/~{token}/vod/film/cmaf/master.m3u8");
+        let ask = |now| {
+            let request = SignedTarget::parse(&raw).unwrap();
+            admit(request, None, &edge, &Revocations::default(), now).map(|it| it.renewed)
+        };
+        assert_eq!(ask(NOW), Ok(None));
+        assert_eq!(ask(NOW + 60), Err(Refusal::Expired.into()));
+    }
+
+    #[test]
+    fn a_cap_closes_the_classes_above_it() {
+        let ask_capped = |cap: &str, class: &str| {
+            let claims = [("max_height".to_owned(), cap.to_owned())].into();
+            let path = format!("/vod/film/fmp4/{class}/v1-r/1.m4s");
+            ask(GrantParts { claims, ..parts() }, &path, NOW).is_ok()
+        };
+        for (cap, opened) in [
+            ("480", &["audio", "sd", "text", "image"][..]),
+            ("576", &["audio", "sd", "text", "image"]),
+            ("720", &["audio", "sd", "hd", "text", "image"]),
+            ("1080", &["audio", "sd", "hd", "text", "image"]),
+            ("1440", &["audio", "sd", "hd", "uhd", "text", "image"]),
+        ] {
+            for class in ["audio", "sd", "hd", "uhd", "text", "image"] {
+                assert_eq!(ask_capped(cap, class), opened.contains(&class), "{cap} {class}");
+            }
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! The front door: HTTP/3, signed URLs, the cache and what lies behind it. Knows no media.
 
 pub mod cache;
+pub mod carry;
 pub mod cdn;
 pub mod fetch;
 pub mod gate;

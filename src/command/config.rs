@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use super::load_config;
+use crate::cdn::CdnTokens;
 use crate::cli::ConfigCommand;
 use crate::output;
 
@@ -12,7 +13,9 @@ pub fn run(arguments: &ConfigCommand) -> anyhow::Result<ExitCode> {
             output::line(load_config(config, Vec::new())?.print().trim_end());
         }
         ConfigCommand::Check { config } => {
-            load_config(config, Vec::new())?;
+            let loaded = load_config(config, Vec::new())?;
+            // Keys of CDNs are read by those who use them.
+            CdnTokens::from_config(&loaded.config)?;
             output::line("the configuration is valid");
         }
     }

@@ -15,6 +15,7 @@ use serde::Serialize;
 
 use super::load_config;
 use crate::access::keyring;
+use crate::cdn::CdnTokens;
 use crate::cli::Doctor;
 use crate::output;
 
@@ -105,6 +106,7 @@ async fn check_data_dir(config: &Config, findings: &mut Vec<Finding>) -> bool {
             findings.push(finding(CHECK, Verdict::Ok, found));
             findings.push(check_titles(config, &data).await);
             findings.push(check_signing_keys(config, data.path()));
+            findings.extend(check_cdn_keys(config));
             false
         }
         Err(DataDirError::Owned { path, owner }) => {
@@ -153,6 +155,19 @@ fn check_signing_keys(config: &Config, data_dir: &Path) -> Finding {
         }
         Err(error) => finding(CHECK, Verdict::Fault, error.to_string()),
     }
+}
+
+/// The keys of CDNs' tokens, where there are any.
+fn check_cdn_keys(config: &Config) -> Option<Finding> {
+    const CHECK: &str = "CDN keys";
+    let count = config.cdn.key.len();
+    if count == 0 {
+        return None;
+    }
+    Some(match CdnTokens::from_config(config) {
+        Ok(_) => finding(CHECK, Verdict::Ok, format!("{count} can be read")),
+        Err(error) => finding(CHECK, Verdict::Fault, format!("{error:#}")),
+    })
 }
 
 fn check_address(check: &'static str, listen: Listen) -> Finding {

@@ -1,18 +1,20 @@
 //! `streamverse sign`: signed URLs from the command line.
 
+mod cdn;
+
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use edge::target::Target;
 use platform::config::Config;
-use platform::url_token::grant::GrantParts;
+use platform::url_token::grant::{GrantParts, RENEWAL_CLAIMS};
 use platform::url_token::{Classes, Grant, SigningKey, new_session};
 use serde::Serialize;
 
 use super::load_config;
 use crate::access::keyring;
-use crate::cli::{Scheme, Sign};
+use crate::cli::Sign;
 use crate::{clock, output};
 
 /// What was signed, for `--json`.
@@ -34,11 +36,12 @@ pub fn run(arguments: &Sign) -> anyhow::Result<ExitCode> {
     let loaded = load_config(&arguments.config, Vec::new())?;
     let targets = arguments.paths.iter().map(|path| read_path(path));
     let targets = targets.collect::<anyhow::Result<Vec<_>>>()?;
-    // The schemes of CDNs sign the same targets in their own forms: a variant of `Scheme` and an
-    // arm here each.
-    let signed = match arguments.scheme {
-        Scheme::Native => sign_native(arguments, &loaded.config, &targets)?,
-    };
+    let config = &loaded.config;
+    if let Some(scheme) = cdn::scheme(arguments.scheme) {
+        return cdn::run(arguments, config, scheme, &targets);
+    }
+    cdn::refuse_options(&arguments.cdn)?;
+    let signed = sign_native(arguments, config, &targets)?;
     if arguments.json {
         output::json(&signed);
     } else {
@@ -113,6 +116,14 @@ fn grant_parts(arguments: &Sign, targets: &[Target], now: u64) -> anyhow::Result
         })?;
         if claims.insert(name.to_owned(), value.to_owned()).is_some() {
             bail!("the claim `{name}` is there twice");
+        }
+    }
+    if let Some(seconds) = arguments.renew {
+        let until = now.saturating_add(arguments.renew_for);
+        for (name, value) in RENEWAL_CLAIMS.into_iter().zip([seconds, until]) {
+            if claims.insert(name.to_owned(), value.to_string()).is_some() {
+                bail!("the claim `{name}` is set by --renew; leave it out of --claim");
+            }
         }
     }
     let network = arguments.ip.as_ref().map(|network| network.parse());

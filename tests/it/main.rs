@@ -12,6 +12,9 @@
 
 mod bad_input;
 mod boxes;
+mod cdn;
+mod cdn_answers;
+mod cdn_mistakes;
 mod client;
 mod edges;
 mod faults;

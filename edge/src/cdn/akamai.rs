@@ -305,6 +305,7 @@ pub(super) fn sign(
     key: &SigningKey,
 ) -> Result<Signed, SignError> {
     let refuse = |is_asked, what, cure| SignRequest::refuse("akamai", is_asked, what, cure);
+    refuse(request.is_once, "tokens for one request", "use cat")?;
     refuse(request.carrier == Carrier::Path, "tokens in paths", "use query, cookie or header")?;
     refuse(request.renewal.is_some(), "renewal", "sign anew before the end")?;
     let is_named = request.issuer.is_some() || request.audience.is_some();

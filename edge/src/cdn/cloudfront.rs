@@ -31,7 +31,7 @@ const POLICY: &str = "Policy";
 const SIGNATURE: &str = "Signature";
 const KEY_PAIR_ID: &str = "Key-Pair-Id";
 const HASH_ALGORITHM: &str = "Hash-Algorithm";
-const NAMES: [&str; 5] = [EXPIRES, POLICY, SIGNATURE, KEY_PAIR_ID, HASH_ALGORITHM];
+pub(super) const NAMES: [&str; 5] = [EXPIRES, POLICY, SIGNATURE, KEY_PAIR_ID, HASH_ALGORITHM];
 const COOKIES: [&str; 5] = [
     "CloudFront-Expires",
     "CloudFront-Policy",
@@ -231,6 +231,7 @@ fn check_policy(
 
 pub(super) fn sign(request: &SignRequest<'_>, key: &SigningKey) -> Result<Signed, SignError> {
     let refuse = |is_asked, what, cure| SignRequest::refuse("cloudfront", is_asked, what, cure);
+    refuse(request.is_once, "tokens for one request", "use cat")?;
     let is_header = matches!(request.carrier, Carrier::Header | Carrier::Path);
     refuse(is_header, "this carrier", "use the query or cookies")?;
     refuse(request.renewal.is_some(), "renewal", "sign anew before the end")?;

@@ -106,10 +106,23 @@ impl VerifyingKey {
         &self.id
     }
 
-    fn is_valid_at(&self, now: u64) -> bool {
-        self.not_before.is_none_or(|start| start <= now)
-            && self.not_after.is_none_or(|end| now < end)
+    /// What the key is, in a word.
+    pub fn kind(&self) -> &'static str {
+        match self.material {
+            PublicMaterial::Secret(_) => "secret",
+            PublicMaterial::Rsa { .. } => "RSA",
+            PublicMaterial::P256 { .. } => "P-256",
+            PublicMaterial::Ed25519(_) => "Ed25519",
+        }
     }
+
+    fn is_valid_at(&self, now: u64) -> bool {
+        is_within(self.not_before, self.not_after, now)
+    }
+}
+
+fn is_within(not_before: Option<u64>, not_after: Option<u64>, now: u64) -> bool {
+    not_before.is_none_or(|start| start <= now) && not_after.is_none_or(|end| now < end)
 }
 
 impl PublicMaterial {
@@ -175,11 +188,19 @@ pub(super) fn sha1_as_long_as_sha256(message: &[u8]) -> Digest {
     Digest::import_less_safe(&padded, &digest::SHA256).expect("32 bytes are the length of SHA-256")
 }
 
+/// The key that signs renewed tokens, and from when until when.
+#[derive(Debug)]
+struct Renewing {
+    key: SigningKey,
+    not_before: Option<u64>,
+    not_after: Option<u64>,
+}
+
 /// All keys of one scheme. Replaced as a whole when keys change, with all that is remembered.
 #[derive(Debug, Default)]
 pub struct KeySet {
     keys: Vec<VerifyingKey>,
-    renewing: Option<SigningKey>,
+    renewing: Option<Renewing>,
     decrypting: Vec<(String, [u8; 16])>,
     pub(super) memo: Memo,
 }
@@ -192,8 +213,19 @@ impl KeySet {
     /// With a key that signs renewed tokens. An edge that holds public keys alone has none and
     /// leaves renewal to others.
     #[must_use]
-    pub fn renewing_with(mut self, key: SigningKey) -> Self {
-        self.renewing = Some(key);
+    pub fn renewing_with(self, key: SigningKey) -> Self {
+        self.renewing_within(key, None, None)
+    }
+
+    /// Likewise, from `not_before` on and until `not_after`.
+    #[must_use]
+    pub fn renewing_within(
+        mut self,
+        key: SigningKey,
+        not_before: Option<u64>,
+        not_after: Option<u64>,
+    ) -> Self {
+        self.renewing = Some(Renewing { key, not_before, not_after });
         self
     }
 
@@ -204,8 +236,13 @@ impl KeySet {
         self
     }
 
-    pub(super) fn renewing(&self) -> Option<&SigningKey> {
-        self.renewing.as_ref()
+    pub(super) fn renewing(&self, now: u64) -> Option<&SigningKey> {
+        let renewing = self.renewing.as_ref()?;
+        is_within(renewing.not_before, renewing.not_after, now).then_some(&renewing.key)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
     }
 
     pub(super) fn decrypting(&self, id: &str) -> Option<&[u8; 16]> {

@@ -26,7 +26,7 @@ const PREFIX: &str = "URLPrefix";
 const EXPIRES: &str = "Expires";
 const KEY_NAME: &str = "KeyName";
 const SIGNATURE: &str = "Signature";
-const NAMES: [&str; 4] = [PREFIX, EXPIRES, KEY_NAME, SIGNATURE];
+pub(super) const NAMES: [&str; 4] = [PREFIX, EXPIRES, KEY_NAME, SIGNATURE];
 const COOKIE: &str = "Edge-Cache-Cookie";
 const COMPONENT: &str = "/edge-cache-token=";
 
@@ -214,6 +214,7 @@ fn check_prefix(encoded: &str, url: &str, request: &RequestParts<'_>) -> Result<
 
 pub(super) fn sign(request: &SignRequest<'_>, key: &SigningKey) -> Result<Signed, SignError> {
     let refuse = |is_asked, what, cure| SignRequest::refuse("media-cdn", is_asked, what, cure);
+    refuse(request.is_once, "tokens for one request", "use cat")?;
     refuse(request.starts_at.is_some(), "a start", "leave it out")?;
     refuse(request.client.is_some(), "client addresses", "leave them out")?;
     refuse(request.carrier == Carrier::Header, "headers", "use query, path or cookie")?;

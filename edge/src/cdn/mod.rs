@@ -85,6 +85,41 @@ impl Scheme {
         }
     }
 
+    /// Names of the query parameters that carry a token.
+    fn parameters(&self) -> Vec<&'static str> {
+        match self {
+            Self::CloudFront(_) => cloudfront::NAMES.to_vec(),
+            Self::Akamai(options) => options.parameters.clone(),
+            Self::MediaCdn(_) => media_cdn::NAMES.to_vec(),
+            Self::UriSigning(_) => vec![uri_signing::PACKAGE],
+            Self::Cat(options) => vec![options.parameter],
+        }
+    }
+
+    /// What of a target's query is its token, as it was sent: what the URLs that a manifest leads to
+    /// have to be given. `None` where the token came another way.
+    pub fn token_query(&self, target: &str) -> Option<String> {
+        let names = self.parameters();
+        let (_, query) = target.split_once('?')?;
+        let is_token = |piece: &&str| {
+            let name = piece.split_once('=').map_or(*piece, |(name, _)| name);
+            names.contains(&name)
+        };
+        let pieces: Vec<_> = query.split('&').filter(is_token).collect();
+        (!pieces.is_empty()).then(|| pieces.join("&"))
+    }
+
+    /// Names by which a token's id may be revoked: as it is written, and where that is the
+    /// hexadecimal form of a text, that text.
+    pub fn session_names(&self, token_id: &str) -> Vec<String> {
+        let mut names = vec![token_id.to_owned()];
+        if matches!(self, Self::Cat(_)) {
+            let text = base64::decode_hex(token_id).and_then(|bytes| String::from_utf8(bytes).ok());
+            names.extend(text);
+        }
+        names
+    }
+
     /// Whether a request may be answered.
     pub fn verify(
         &self,

@@ -1,7 +1,8 @@
 //! Why a request is not let in.
 //!
-//! The caller gets [`Refusal::code`], one of five words that say nothing about keys, claims or
-//! patterns. The message is for the log: it names the cause, never a signature or a secret.
+//! The client gets [`Refusal::told`], one of three words that say nothing about keys, claims or
+//! patterns, the same as of native tokens. [`Refusal::code`] is for metrics. The message is for the
+//! log: it names the cause, never a signature or a secret.
 
 /// A refused request. Every one is answered by 403.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -41,13 +42,30 @@ pub enum Refusal {
 
     #[error("the token does not open this request: {0}")]
     OutOfScope(&'static str),
+
+    /// Told by whoever keeps the list of sessions that were ended.
+    #[error("the session was revoked")]
+    Revoked,
+
+    /// Told by whoever counts (CTA-5007, `catreplay`).
+    #[error("the token was shown before, or there is no room to remember it")]
+    Replayed,
 }
 
 impl Refusal {
-    /// What the client is told. These words stay.
+    /// What the client is told.
     ///
-    /// The last three come after the signature has been checked, so whoever sees them holds a token
-    /// that was made with the key.
+    /// A player has to know that its token has run out, so that it gets another. That comes after
+    /// the signature has been checked: whoever sees it holds a token that was made with the key.
+    pub fn told(&self) -> &'static str {
+        match self {
+            Self::Missing => "signature_required",
+            Self::Expired { .. } => "signature_expired",
+            _ => "signature_invalid",
+        }
+    }
+
+    /// One word, for metrics. Those behind `token_invalid` come after the signature has been checked.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Missing => "token_missing",
@@ -62,6 +80,8 @@ impl Refusal {
             Self::Expired { .. } => "token_expired",
             Self::NotYetValid { .. } => "token_not_yet_valid",
             Self::OutOfScope(_) => "token_out_of_scope",
+            Self::Revoked => "token_revoked",
+            Self::Replayed => "token_replayed",
         }
     }
 

@@ -24,6 +24,8 @@ pub struct SignRequest<'a> {
     /// SHA-1 where the format has it: what CloudFront takes by default, and old Akamai tokens.
     pub sha1: bool,
     pub renewal: Option<RenewalRequest>,
+    /// The token opens one request. Needs an id.
+    pub is_once: bool,
 }
 
 impl<'a> SignRequest<'a> {
@@ -41,6 +43,7 @@ impl<'a> SignRequest<'a> {
             audience: None,
             sha1: false,
             renewal: None,
+            is_once: false,
         }
     }
 }

@@ -63,6 +63,16 @@ impl SigningKey {
         &self.id
     }
 
+    /// What the key is, in a word.
+    pub fn kind(&self) -> &'static str {
+        match self.material {
+            PrivateMaterial::Secret(_) => "secret",
+            PrivateMaterial::Rsa { .. } => "RSA",
+            PrivateMaterial::P256 { .. } => "P-256",
+            PrivateMaterial::Ed25519(_) => "Ed25519",
+        }
+    }
+
     pub(super) fn is_secret(&self) -> bool {
         matches!(self.material, PrivateMaterial::Secret(_))
     }

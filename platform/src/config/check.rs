@@ -1,5 +1,6 @@
 //! What the values must satisfy beyond their types.
 
+use super::cdn::{check_cdn, check_deliveries};
 use super::feed::{check_feed, check_ops};
 use super::model::{Addressing, Config, Packaging, Preset, Protection, SigningKey, TlsCertificate};
 use super::upstream::{check_fetch, check_shield, check_upstreams};
@@ -62,6 +63,8 @@ pub(super) fn check(config: &Config) -> Vec<Failed> {
     check_shield(&config.shield, &mut fail);
     check_ops(&config.ops, &mut fail);
     check_feed(&config.feed, &mut fail);
+    check_cdn(&config.cdn, &mut fail);
+    check_deliveries(&config.delivery, &config.cdn, &mut fail);
     // A secret that was not found is reported as such.
     let is_found = |key: &SigningKey| key.secret.as_ref().is_none_or(|s| !s.expose().is_empty());
     if config.signing_key.iter().all(is_found)

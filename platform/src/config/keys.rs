@@ -6,8 +6,10 @@ use super::model::Config;
 use super::tree::dotted;
 
 /// Sections that are part of the product and not built yet.
-const NOT_BUILT: [&str; 7] =
-    ["control", "database", "events", "state", "search", "delivery", "tenant"];
+const NOT_BUILT: [&str; 6] = ["control", "database", "events", "state", "search", "tenant"];
+
+/// Keys, likewise.
+const KEYS_NOT_BUILT: [&str; 1] = ["delivery.weight"];
 
 /// The shape of a configuration, taken from one in which every key is set.
 #[derive(Default)]
@@ -111,6 +113,14 @@ impl Schema {
             return Refused {
                 key: key.to_owned(),
                 cause: format!("`{section}` is not built yet"),
+                cure: "remove it".to_owned(),
+            };
+        }
+        let plain = without_positions(key);
+        if KEYS_NOT_BUILT.contains(&plain.as_str()) {
+            return Refused {
+                key: key.to_owned(),
+                cause: format!("`{plain}` is not built yet"),
                 cure: "remove it".to_owned(),
             };
         }

@@ -7,6 +7,7 @@
 //! A variable is `STREAMVERSE__SECTION__KEY`; deeper sections take a further `__`. Lists of plain
 //! values are separated by commas there and in flags; lists of tables stand in the file alone.
 
+mod cdn;
 mod check;
 mod error;
 mod feed;
@@ -28,6 +29,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
+pub use cdn::{
+    Akamai, Carry, Cat, Cdn, CdnKey, CdnScheme, Cloudfront, Delivery, UriSigning, web_origin,
+};
 pub use error::{ConfigError, Problem};
 pub use feed::Feed;
 pub use model::{

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::cdn::{Cdn, Delivery};
 use super::feed::Feed;
 use super::secret::Secret;
 use super::upstream::{Fetch, Shield, Upstream};
@@ -36,6 +37,10 @@ pub struct Config {
     pub preset: Vec<Preset>,
     /// Keys of signed URLs.
     pub signing_key: Vec<SigningKey>,
+    /// The CDNs' own tokens.
+    pub cdn: Cdn,
+    /// Addresses that viewers use.
+    pub delivery: Vec<Delivery>,
 }
 
 /// `[data]`: where the embedded engines keep what they know.
@@ -377,6 +382,8 @@ impl Config {
             not_after: Some("2027-01-01T00:00:00Z".to_owned()),
             active: true,
         }];
+        example.cdn = Cdn::example();
+        example.delivery = vec![Delivery::example()];
         example
     }
 
@@ -400,7 +407,7 @@ impl Config {
             .iter_mut()
             .enumerate()
             .map(|(index, key)| (format!("signing_key[{index}].secret"), key.secret.as_mut()));
-        let all = named.chain(upstreams).chain(signing_keys);
+        let all = named.chain(upstreams).chain(signing_keys).chain(self.cdn.secrets_mut());
         all.filter_map(|(key, secret)| Some((key, secret?))).collect()
     }
 }

@@ -9,7 +9,22 @@ use super::tree::dotted;
 ///
 /// Limits reach connections that are accepted afterwards. The target duration is not here: it
 /// decides the segments of titles, whose URLs promise that their bytes never change.
-pub(super) const AT_RUN_TIME: [&str; 11] = [
+pub(super) const AT_RUN_TIME: [&str; 26] = [
+    "cdn.akamai.escape_early",
+    "cdn.akamai.header",
+    "cdn.akamai.salt",
+    "cdn.akamai.sha1",
+    "cdn.cat.audience",
+    "cdn.cat.ignored_claims",
+    "cdn.cat.issuer",
+    "cdn.cloudfront.sha1",
+    "cdn.cookie_origins",
+    "cdn.key",
+    "cdn.lifetime_seconds_max",
+    "cdn.uri_signing.audience",
+    "cdn.uri_signing.decryption_key",
+    "cdn.uri_signing.issuer",
+    "delivery",
     "limits.header_bytes",
     "limits.header_timeout_seconds",
     "limits.keep_alive_seconds",

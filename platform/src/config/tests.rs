@@ -38,21 +38,21 @@ fn the_default_file_names_every_key() {
         .map(|line| {
             let bare = line.strip_prefix("# ").unwrap_or(line);
             let key = bare.split(" = ").next().unwrap_or_default();
-            let is_key =
-                bare.contains(" = ") && key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+            let is_plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+            let is_key = bare.contains(" = ") && key.bytes().all(|b| is_plain(b) || b == b'_');
             if is_key || bare.starts_with('[') { format!("{bare}\n") } else { String::new() }
         })
         .collect();
     let tree = Tree::parse_toml(&uncommented).unwrap();
     let known = Schema::new().all_keys();
     for key in known {
-        let first_entry = ["preset", "signing_key", "tls.certificate", "upstream"].iter().fold(
-            key.clone(),
-            |key, list| match key.strip_prefix(&format!("{list}.")) {
+        let lists = ["cdn.key", "delivery", "preset", "signing_key", "tls.certificate", "upstream"];
+        let first_entry = lists.iter().fold(key.clone(), |key, list| {
+            match key.strip_prefix(&format!("{list}.")) {
                 Some(rest) => format!("{list}[0].{rest}"),
                 None => key,
-            },
-        );
+            }
+        });
         assert!(tree.lines.contains_key(&first_entry), "{key} is not in config.default.toml");
     }
     let all = Config::load(&Sources {
@@ -68,7 +68,17 @@ fn the_default_file_names_every_key() {
     // What can't be had here are the files of secrets.
     let error = all.unwrap_err();
     let keys: Vec<_> = error.problems.iter().map(|problem| problem.key.as_deref()).collect();
-    assert_eq!(keys, [Some("objects.s3.secret_key"), Some("signing_key[0].secret")], "{error}");
+    let files = [
+        "objects.s3.secret_key",
+        "signing_key[0].secret",
+        "cdn.akamai.salt",
+        "cdn.uri_signing.decryption_key",
+        "cdn.key[0].public",
+        "cdn.key[0].secret",
+    ];
+    assert_eq!(keys[..files.len()], files.map(Some), "{error}");
+    // The file shows both forms of a key; a real one has one of them.
+    assert_eq!(keys[files.len()..], [Some("cdn.key[0]")], "{error}");
 }
 
 #[test]
@@ -325,4 +335,61 @@ fn yaml_aliases_do_not_explode() {
     assert!(Config::load(&sources("deep.yaml", &deep)).is_err());
     assert!(Config::load(&sources("deep.toml", &deep.replace(": ", " = "))).is_err());
     assert!(began.elapsed() < std::time::Duration::from_secs(10));
+}
+
+#[test]
+fn keys_of_cdns_are_checked() {
+    let key = "[[cdn.key]]\nscheme = \"cat\"\nid = \"k\"\n";
+    for (text, cause) in [
+        ("[cdn.akamai]\nesacpe_early = true\n", "did you mean `cdn.akamai.escape_early`?"),
+        ("[[cdn.key]]\nscheme = \"cat\"\nkid = \"k\"\n", "did you mean `cdn.key.id`?"),
+        ("[[cdn.key]]\nscheme = \"fastly\"\nid = \"k\"\n", "uri-signing"),
+        (key, "there is no key"),
+        (&format!("{key}public = \"a\"\nsecret = \"b\"\n"), "both `public` and `secret`"),
+        (&format!("{key}public = \"a\"\nactive = true\n"), "a public key can't sign"),
+        (&format!("{key}public = \"a\"\nnot_after = \"soon\"\n"), "is no time"),
+        (
+            &format!(
+                "{key}secret = \"b\"\nnot_before = \"2027-01-01T00:00:00Z\"\n\
+                 not_after = \"2026-01-01T00:00:00Z\"\n"
+            ),
+            "is not after `not_before`",
+        ),
+        (&format!("{key}secret = \"b\"\n{key}secret = \"c\"\n"), "2 keys of `cat` can sign"),
+        (&format!("{key}public = \"a\"\n").repeat(9), "9 keys of `cat` would be tried"),
+        ("[[cdn.key]]\nscheme = \"cat\"\nid = \"a&b\"\nsecret = \"x\"\n", "is no id"),
+        ("[[cdn.key]]\nscheme = \"akamai\"\nid = \"a\"\npublic = \"x\"\n", "no public keys"),
+        ("[cdn]\nlifetime_seconds_max = 0\n", "out of range"),
+        ("[cdn]\ncookie_origins = [\"https://a.example/\"]\n", "no origin of a page"),
+        ("[cdn]\ncookie_origins = [\"*\"]\n", "no origin of a page"),
+        ("[[delivery]]\nbase_url = \"https://h/x\"\nscheme = \"cat\"\n", "no base address"),
+        (
+            "[[delivery]]\nbase_url = \"https://h\"\nscheme = \"cat\"\ncarry = \"path\"\n",
+            "`cat` has no tokens in paths",
+        ),
+        (
+            "[[delivery]]\nbase_url = \"https://h\"\nscheme = \"cat\"\nkey = \"k\"\n",
+            "there is no key `k` of `cat`",
+        ),
+        (
+            "[[delivery]]\nbase_url = \"https://h\"\nscheme = \"cat\"\n\
+             [[delivery]]\nbase_url = \"https://H:443\"\nscheme = \"akamai\"\n",
+            "listed twice",
+        ),
+        (
+            "[[delivery]]\nbase_url = \"https://h\"\nscheme = \"cat\"\nweight = 2\n",
+            "`delivery.weight` is not built yet",
+        ),
+    ] {
+        let error = Config::load(&sources("conf.toml", text)).unwrap_err().to_string();
+        assert!(error.contains(cause), "{text}: {error}");
+    }
+    let good = "[[cdn.key]]\nscheme = \"cat\"\nid = \"new\"\nsecret = \"in-the-clear\"\nactive = true\n\
+                [[cdn.key]]\nscheme = \"cat\"\nid = \"old\"\nsecret = \"as-well\"\n\
+                [[delivery]]\nbase_url = \"https://h\"\nscheme = \"cat\"\nkey = \"old\"\n";
+    let loaded = Config::load(&sources("conf.toml", good)).unwrap();
+    assert!(!loaded.print().contains("in-the-clear"), "{}", loaded.print());
+    let other = good.replace("in-the-clear", "another");
+    let other = Config::load(&sources("conf.toml", &other)).unwrap();
+    assert_eq!(loaded.config.changes(&other.config).at_run_time, ["cdn.key[0].secret"]);
 }

@@ -87,11 +87,14 @@ where
 /// watch.
 ///
 /// A part with the token's mark is left out wherever it stands and however the mark is spelled:
-/// what is refused for its form is logged, too, and its token may be good.
+/// what is refused for its form is logged, too, and its token may be good. So are parts that bear a
+/// token as Media CDN and RFC 9246 write it.
 fn loggable_path(path: &str) -> String {
+    const NAMES: [&str; 2] = ["edge-cache-token=", "URISigningPackage="];
     fn has_mark(part: &str) -> bool {
         part.starts_with('~')
             || part.get(..3).is_some_and(|start| start.eq_ignore_ascii_case("%7e"))
+            || NAMES.iter().any(|name| part.contains(name))
     }
     if !path.split('/').any(has_mark) {
         return path.to_owned();
@@ -257,5 +260,9 @@ mod tests {
         assert_eq!(loggable_path("/%7EsEcReT/vod/%7esEcReT"), "/~/vod/~");
         assert_eq!(loggable_path("//~sEcReT/vod"), "//~/vod");
         assert_eq!(loggable_path("/é~/%7"), "/é~/%7");
+        let token = "Expires=1&KeyName=k&Signature=sEcReT";
+        let media_cdn = format!("/vod/a/edge-cache-token={token}/x.m3u8");
+        assert_eq!(loggable_path(&media_cdn), "/vod/a/~/x.m3u8");
+        assert_eq!(loggable_path("/vod/a;URISigningPackage=sEcReT/x"), "/vod/~/x");
     }
 }

@@ -25,6 +25,10 @@ pub const CLAIM_VALUE_BYTES_MAX: usize = 64;
 /// others are told to whoever asks for the grant and change no bytes.
 pub const ANSWER_CLAIMS: [&str; 2] = ["max_bitrate", "max_height"];
 
+/// How long a renewed token lives, in seconds, and until when there may be any, in seconds since
+/// 1970. Both are there, or neither is; a token without them ends at its expiry.
+pub const RENEWAL_CLAIMS: [&str; 2] = ["renew", "renew_until"];
+
 /// What one token opens. Made by [`Grant::new`] and by reading a token, so that it is well formed.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Grant {
@@ -159,9 +163,16 @@ pub enum GrantError {
 
     #[error(
         "the claim `{name}` can't be carried: at most {CLAIMS_MAX} claims, names of small letters \
-         and `_`, values of plain characters; max_height and max_bitrate are whole numbers"
+         and `_`, values of plain characters; max_height, max_bitrate, renew and renew_until are \
+         whole numbers"
     )]
     Claim { name: String },
+
+    #[error(
+        "renewal needs both claims: renew, from {RENEWAL_SECONDS_MIN} seconds to 30 days, and \
+         renew_until, after the expiry"
+    )]
+    Renewal,
 }
 
 impl Grant {
@@ -184,7 +195,31 @@ impl Grant {
         if let Some((name, _)) = bad.or_else(surplus) {
             return Err(GrantError::Claim { name: name.clone() });
         }
+        check_renewal(&parts)?;
         Ok(Self { parts })
+    }
+
+    /// The grant that follows this one at `now`, if it is time: from a quarter of a renewed token's
+    /// life before the end, and until there may be none any more.
+    ///
+    /// Asked for manifests alone, which a player comes back to; an expired token still opens those
+    /// by way of the new one, and nothing else.
+    pub fn renewed(&self, now: u64) -> Option<Self> {
+        let (seconds, until) = renewal_of(&self.parts)?;
+        let is_due = self.parts.expires <= now.saturating_add(seconds / 4);
+        // As for `expires`: it must not outlive the memory of a revocation.
+        let is_near = until.saturating_sub(now) <= LIFE_SECONDS_MAX + LEEWAY_SECONDS;
+        let expires = now.saturating_add(seconds).min(until);
+        if !is_due || !is_near || expires <= now || expires <= self.parts.expires {
+            return None;
+        }
+        let mut parts = self.parts.clone();
+        parts.expires = expires;
+        // The last one: nothing is left to be renewed.
+        if expires == until {
+            parts.claims.retain(|name, _| !RENEWAL_CLAIMS.contains(&name.as_str()));
+        }
+        Self::new(parts).ok()
     }
 
     pub fn parts(&self) -> &GrantParts {
@@ -238,6 +273,29 @@ fn check_times(not_before: u64, expires: u64) -> Result<(), GrantError> {
     (is_encodable && not_before < expires).then_some(()).ok_or(GrantError::Times)
 }
 
+/// Shortest life of a renewed token: a redirect each few requests is no renewal.
+pub const RENEWAL_SECONDS_MIN: u64 = 60;
+
+fn renewal_of(parts: &GrantParts) -> Option<(u64, u64)> {
+    let number = |name| parts.claims.get(name)?.parse::<u64>().ok();
+    let [seconds, until] = RENEWAL_CLAIMS.map(number);
+    Some((seconds?, until?))
+}
+
+fn check_renewal(parts: &GrantParts) -> Result<(), GrantError> {
+    let count = RENEWAL_CLAIMS.iter().filter(|name| parts.claims.contains_key(**name)).count();
+    match renewal_of(parts) {
+        None if count == 0 => Ok(()),
+        Some((seconds, until))
+            if (RENEWAL_SECONDS_MIN..=LIFE_SECONDS_MAX).contains(&seconds)
+                && parts.expires < until =>
+        {
+            Ok(())
+        }
+        _ => Err(GrantError::Renewal),
+    }
+}
+
 fn check_prefixes(prefixes: &[String]) -> Result<(), GrantError> {
     if !(1..=PREFIXES_MAX).contains(&prefixes.len()) {
         return Err(GrantError::Prefixes { count: prefixes.len() });
@@ -288,5 +346,6 @@ fn is_claim(name: &str, value: &str) -> bool {
     let is_value = (1..=CLAIM_VALUE_BYTES_MAX).contains(&value.len())
         && value.bytes().all(|byte| byte.is_ascii_graphic());
     let is_number = || value.parse::<u64>().is_ok_and(|number| number.to_string() == value);
-    is_name && is_value && (!ANSWER_CLAIMS.contains(&name) || is_number())
+    let takes_number = ANSWER_CLAIMS.contains(&name) || RENEWAL_CLAIMS.contains(&name);
+    is_name && is_value && (!takes_number || is_number())
 }

@@ -51,8 +51,14 @@ pub const LEEWAY_SECONDS: u64 = 30;
 /// When the system gives no random bytes.
 pub fn new_session() -> Result<String, key_file::KeyFileError> {
     let mut bytes = [0; 16];
-    crate::secret_file::fill_random(&mut bytes)?;
-    Ok(URL_SAFE_NO_PAD.encode(bytes))
+    loop {
+        crate::secret_file::fill_random(&mut bytes)?;
+        let session = URL_SAFE_NO_PAD.encode(bytes);
+        // One that begins with a hyphen would be taken for an option by commands that it is given to.
+        if !session.starts_with('-') {
+            return Ok(session);
+        }
+    }
 }
 
 /// Why a token does not open a path. Goes to logs and metrics; a client learns less.

@@ -536,3 +536,34 @@ proptest! {
 fn answer_claims_are_sorted() {
     assert!(ANSWER_CLAIMS.is_sorted());
 }
+
+/// Renewal is two claims that fit each other, or none.
+#[test]
+fn renewal_needs_both_claims() {
+    let with = |renew: &str, until: &str| {
+        let claims = [("renew", renew), ("renew_until", until)];
+        let claims = claims.into_iter().filter(|(_, value)| !value.is_empty());
+        let claims = claims.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        Grant::new(GrantParts { claims, ..parts() })
+    };
+    let late = (NOW + 86_400).to_string();
+    assert!(with("3600", &late).is_ok());
+    for (renew, until) in [
+        ("3600", ""),
+        ("", late.as_str()),
+        ("59", &late),
+        ("2592001", &late),
+        ("3600", &(NOW + 3_600).to_string()),
+    ] {
+        assert_eq!(with(renew, until), Err(GrantError::Renewal), "{renew} {until}");
+    }
+    assert!(matches!(with("1h", &late), Err(GrantError::Claim { .. })));
+    let grant = with("3600", &late).unwrap();
+    assert_eq!(grant.renewed(NOW), None);
+    let next = grant.renewed(NOW + 3_000).unwrap();
+    assert_eq!(next.parts().expires, NOW + 6_600);
+    assert_eq!(next.renewed(NOW + 3_000), None, "it has just been made");
+    // What outlives the memory of a revocation is not renewed.
+    let far = with("3600", &(NOW + LIFE_SECONDS_MAX + 7_200).to_string()).unwrap();
+    assert_eq!(far.renewed(NOW + 3_600), None);
+}

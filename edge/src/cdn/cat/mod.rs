@@ -250,6 +250,8 @@ pub(super) fn sign(
     let refuse = |is_asked, what, cure| SignRequest::refuse("cat", is_asked, what, cure);
     refuse(request.sha1, "SHA-1", "leave it out")?;
     refuse(request.carrier == Carrier::Path, "tokens in paths", "use query, cookie or header")?;
+    let is_nameless = request.is_once && request.token_id.is_none();
+    refuse(is_nameless, "tokens for one request without an id", "give it one")?;
     let url = request.absolute_url()?;
     let token = cose::sign(&claims_of(request, url)?.encode(), key)?;
     let mut signed = Signed { url: request.url.to_owned(), ..Signed::default() };
@@ -275,6 +277,7 @@ fn claims_of(request: &SignRequest<'_>, url: AbsoluteUrl<'_>) -> Result<Cbor, Si
     set(EXP, Some(time(request.expires_at)));
     set(NBF, request.starts_at.map(time));
     set(CTI, request.token_id.map(|id| Cbor::Bytes(id.as_bytes().to_vec())));
+    set(CATREPLAY, request.is_once.then_some(Cbor::Int(1)));
     set(CATV, Some(Cbor::Int(1)));
     set(CATNIP, request.client.map(|client| Cbor::Array(vec![rules::network(client)])));
     set(CATU, Some(uri_of(request, url)?));

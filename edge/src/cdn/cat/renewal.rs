@@ -53,7 +53,7 @@ pub(super) fn renew(
     let seconds_of = |member| catr.member(member).map(|value| seconds("catr", value)).transpose();
     let lifetime = seconds_of(label::SECONDS)?.ok_or_else(|| wrong("has no lifetime"))?;
     let before_end = seconds_of(label::BEFORE_END)?.unwrap_or(RENEWAL_SECONDS);
-    let Some(key) = keys.renewing() else {
+    let Some(key) = keys.renewing(circumstances.now) else {
         return Ok(None);
     };
     if circumstances.now < expires_at.saturating_sub(before_end) {

@@ -29,7 +29,7 @@ use canonical::{extract, normalise};
 use claims::Claims;
 
 /// Name of parameter and cookie unless the interconnection agrees on another (RFC 9246 2.2).
-const PACKAGE: &str = "URISigningPackage";
+pub(super) const PACKAGE: &str = "URISigningPackage";
 /// Most path segments of a cookie's path.
 const SEGMENTS_MAX: u64 = 64;
 
@@ -164,7 +164,7 @@ fn renew(
         (Some(seconds), 1 | 2) => seconds,
         _ => return Err(Refusal::malformed("cdniets", "and cdnistt don't stand together")),
     };
-    let Some(key) = keys.renewing() else {
+    let Some(key) = keys.renewing(circumstances.now) else {
         return Ok(None);
     };
     let token = next_token(claims, circumstances.now.saturating_add(seconds), key);
@@ -204,6 +204,7 @@ pub(super) fn sign(
     key: &SigningKey,
 ) -> Result<Signed, SignError> {
     let refuse = |is_asked, what, cure| SignRequest::refuse("uri-signing", is_asked, what, cure);
+    refuse(request.is_once, "tokens for one request", "use cat")?;
     refuse(request.sha1, "SHA-1", "leave it out")?;
     refuse(request.carrier == Carrier::Header, "headers", "use query, path or cookie")?;
     refuse(request.client.is_some(), "client addresses", "leave them out: they need encryption")?;
@@ -213,12 +214,14 @@ pub(super) fn sign(
     match request.carrier {
         Carrier::Cookie => signed.cookies.push((PACKAGE.to_owned(), token)),
         Carrier::Path => {
-            // In front of the last segment, so that relative URLs inherit it.
+            // Behind the prefix, so that all relative URLs inherit it, also those that leave the
+            // folder; else in front of the last segment.
+            let prefix = request.prefix()?.map(|prefix| prefix.target.path.len());
             let path = url.target.path;
-            let slash = path.rfind('/').unwrap_or(0);
+            let slash = prefix.map_or_else(|| path.rfind('/').unwrap_or(0), |len| len - 1);
             let query = url.target.query.map_or_else(String::new, |query| format!("?{query}"));
-            let (folder, name) = path.split_at(slash);
-            signed.url = format!("{}{folder}/{PACKAGE}={token}{name}{query}", url.origin());
+            let (folder, rest) = path.split_at(slash);
+            signed.url = format!("{}{folder}/{PACKAGE}={token}{rest}{query}", url.origin());
         }
         Carrier::Query | Carrier::Header => signed.url = url.with(&format!("{PACKAGE}={token}")),
     }
