@@ -2,8 +2,11 @@
 
 pub mod cache;
 pub mod cdn;
+pub mod cmcd;
+pub mod cmsd;
 pub mod fetch;
 pub mod gate;
 pub mod http3;
+pub mod limit;
 pub mod target;
 pub mod upstream;
