@@ -9,6 +9,7 @@
 
 mod check;
 mod error;
+mod guard;
 mod keys;
 mod model;
 mod print;
@@ -28,6 +29,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 pub use error::{ConfigError, Problem};
+pub use guard::{Cmcd, Cmsd, Load, Prefetch, RateLimit};
 pub use model::{
     Addressing, Cache, Config, Data, Limits, Log, LogFormat, Media, Net, Objects, Ops, Packager,
     Packaging, Preset, Protection, S3, SigningAlgorithm, SigningKey, Tls, TlsCertificate,

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::guard::{Cmcd, Cmsd, Load, Prefetch, RateLimit};
 use super::secret::Secret;
 use super::upstream::{Fetch, Shield, Upstream};
 use super::value::{ByteCount, IpPrefix, Listen};
@@ -24,6 +25,10 @@ pub struct Config {
     pub packager: Packager,
     pub cache: Cache,
     pub limits: Limits,
+    pub rate_limit: RateLimit,
+    pub load: Load,
+    pub cmcd: Cmcd,
+    pub cmsd: Cmsd,
     pub log: Log,
     pub net: Net,
     pub fetch: Fetch,
@@ -141,6 +146,7 @@ pub struct Cache {
     pub stale_if_error_seconds: f64,
     /// Whether a viewer's `Cache-Control` counts.
     pub client_directives: bool,
+    pub prefetch: Prefetch,
 }
 
 /// `[limits]`: what one client, and all of them, may take.
@@ -164,6 +170,10 @@ pub struct Log {
     pub format: LogFormat,
     /// `error`, `warn`, `info`, `debug`, `trace`, or directives such as `info,origin=debug`.
     pub level: String,
+    /// The part of playback sessions whose requests are in the access log.
+    pub access_sample: f64,
+    /// Requests whose first byte took longer are logged whatever the sample.
+    pub access_slow_seconds: f64,
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
@@ -304,6 +314,7 @@ impl Default for Cache {
             negative_seconds: 1.0,
             stale_if_error_seconds: 600.0,
             client_directives: false,
+            prefetch: Prefetch::default(),
         }
     }
 }
@@ -325,7 +336,12 @@ impl Default for Limits {
 
 impl Default for Log {
     fn default() -> Self {
-        Self { format: LogFormat::Text, level: "info".to_owned() }
+        Self {
+            format: LogFormat::Text,
+            level: "info".to_owned(),
+            access_sample: 1.0,
+            access_slow_seconds: 1.0,
+        }
     }
 }
 
@@ -349,6 +365,7 @@ impl Config {
         example.shield.secret = Some(Secret::reference("env:SHIELD_SECRET"));
         example.shield.previous_secret = Some(Secret::reference("env:OLD_SHIELD_SECRET"));
         example.upstream = vec![Upstream::example()];
+        example.cmcd.events_file = Some(PathBuf::from("/var/log/streamverse/cmcd.jsonl"));
         example.net.trusted_proxies = vec![IpPrefix::EXAMPLE];
         example.preset = vec![Preset {
             name: "example".to_owned(),
