@@ -16,7 +16,7 @@ use origin::problem_with;
 use platform::DataDir;
 use platform::config::{Config, IpPrefix};
 use platform::http::{Connection, client_address};
-use platform::url_token::{Keyring, Revocations, key_file};
+use platform::url_token::{Keyring, Refusal, Revocations, key_file};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -89,6 +89,12 @@ impl Access {
         &self.revocations
     }
 
+    /// Where a request comes from, behind the proxies that are trusted.
+    pub fn client_of<T>(&self, request: &Request<T>) -> Option<IpAddr> {
+        let settings = self.settings.read().unwrap_or_else(PoisonError::into_inner).clone();
+        client(request, &settings.trusted_proxies)
+    }
+
     pub fn is_open(&self) -> bool {
         self.is_open
     }
@@ -112,8 +118,12 @@ impl Access {
         let client = client(&request, &settings.trusted_proxies);
         let now = clock::now_s();
         let admitted = gate::admit(signed, client, &settings.keys, &self.revocations, now);
-        let Admitted { target, .. } = admitted.map_err(|denied| self.deny(denied))?;
-        at(request, &target)
+        let Admitted { target, grant } = admitted.map_err(|denied| self.deny(denied))?;
+        let mut request = at(request, &target)?;
+        if let Some(grant) = grant {
+            request.extensions_mut().insert(grant);
+        }
+        Ok(request)
     }
 
     /// As [`Self::admit`], for whoever needs no token.
@@ -138,8 +148,22 @@ impl Access {
             }
             Denied::Refused(_) => "the signed URL does not open this",
         };
-        for_every_origin(problem_with(StatusCode::FORBIDDEN, denied.code(), detail))
+        let mut refusal =
+            for_every_origin(problem_with(StatusCode::FORBIDDEN, denied.code(), detail));
+        if is_guess(denied) {
+            refusal.extensions_mut().insert(Guess);
+        }
+        refusal
     }
+}
+
+/// Among the extensions of a refusal: the token was nothing that anybody here has signed.
+#[derive(Clone, Copy, Debug)]
+pub struct Guess;
+
+/// Whether whoever sent the token tries out what may be one, as a player with an old one does not.
+fn is_guess(denied: Denied) -> bool {
+    matches!(denied, Denied::Refused(Refusal::Format(_) | Refusal::UnknownKey | Refusal::Signature))
 }
 
 /// The request by its canonical target.
@@ -171,7 +195,7 @@ fn read_target(request: &Request<()>) -> Result<SignedTarget<'_>, TargetError> {
     SignedTarget::parse(target.as_str())
 }
 
-fn client(request: &Request<()>, trusted_proxies: &[IpPrefix]) -> Option<IpAddr> {
+fn client<T>(request: &Request<T>, trusted_proxies: &[IpPrefix]) -> Option<IpAddr> {
     let connection = request.extensions().get::<Connection>()?;
     let headers: &HeaderMap = request.headers();
     client_address(connection.peer, headers, trusted_proxies)

@@ -9,10 +9,13 @@ mod backend;
 mod cli;
 mod clock;
 mod command;
+mod front;
+mod limits;
 mod media;
 mod ops;
 mod output;
 mod page;
+mod players;
 mod shield;
 mod work;
 
