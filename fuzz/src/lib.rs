@@ -17,6 +17,7 @@ mod mutate;
 mod names;
 mod pictures;
 mod pipeline;
+mod players;
 mod requests;
 pub mod seeds;
 mod signed;
@@ -36,6 +37,7 @@ pub use mutate::{Random, mutate};
 pub use names::{asset_document, config, object_key, resource_name};
 pub use pictures::{picture, thumbnails};
 pub use pipeline::pipeline;
+pub use players::cmcd;
 pub use requests::{query, range};
 pub use signed::{target, url_token};
 pub use text::{text, text_samples};
@@ -45,7 +47,7 @@ pub use ts::ts;
 pub type Target = fn(&[u8]);
 
 /// All targets by the names of their libFuzzer programs.
-pub const TARGETS: [(&str, Target); 31] = [
+pub const TARGETS: [(&str, Target); 32] = [
     ("demux", demux),
     ("describe", describe),
     ("scanner", scanner),
@@ -77,4 +79,5 @@ pub const TARGETS: [(&str, Target); 31] = [
     ("cdn_cat", cdn_cat),
     ("cdn_cbor", cdn_cbor),
     ("cdn_key_file", cdn_key_file),
+    ("cmcd", cmcd),
 ];
