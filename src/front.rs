@@ -22,7 +22,7 @@ use prometheus_client::registry::Registry;
 
 use crate::access::{Access, Guess};
 use crate::backend::{AnswerBody, Backend};
-use crate::limits::{Client, Limits, Playback, Token};
+use crate::limits::{Client, Judge, Limits, Playback, Token};
 use crate::players::{self, Ahead, Players};
 
 /// A client's word that nobody waits for an answer (Fetch 2.2.5, "purpose").
@@ -93,10 +93,8 @@ impl Front {
         &self,
         access: &Access,
         request: &Request<T>,
-    ) -> Result<Option<Client>, Response<MediaBody>> {
-        let client = self.limits.client(access.client_of(request));
-        self.limits.take_address(client)?;
-        Ok(client)
+    ) -> Result<(), Response<MediaBody>> {
+        take_address(&self.limits.judge(), access, request).map(drop)
     }
 
     /// Lets a viewer's request in and has it answered by `answer`.
@@ -115,18 +113,19 @@ impl Front {
         F: Future<Output = Response<AnswerBody>>,
     {
         let began = Instant::now();
-        let client = self.take_address(access, &request)?;
+        let judge = self.limits.judge();
+        let client = take_address(&judge, access, &request)?;
         let cmcd = self.players.read(&request);
-        let token = self.limits.token_in(request.uri().path()).filter(|_| !access.is_open());
-        let mut request = self.admit(access, request, client, token)?;
+        let token = judge.token_in(request.uri().path()).filter(|_| !access.is_open());
+        let mut request = admit(&judge, access, request, client, token)?;
         let grant = request.extensions_mut().remove::<Grant>();
         let viewer = Viewer { client, token, cmcd, grant };
         let playback = viewer.playback();
-        self.limits.take_session(client, playback)?;
+        judge.take_session(client, playback)?;
         players::note_access(&request, viewer.cmcd.as_ref(), viewer.session());
 
         let asked = asked(&request);
-        let hints = players::hints(viewer.cmcd.as_ref(), self.limits.has_played(playback));
+        let hints = players::hints(viewer.cmcd.as_ref(), judge.has_played(playback));
         let slot = self.limits.gate().enter(Priority::of(asked, hints)).await?;
         if let Some(cmcd) = &viewer.cmcd {
             self.players.note(cmcd, request.uri().path());
@@ -138,7 +137,7 @@ impl Front {
 
         let is_good = response.status().is_success();
         if asked == Asked::Segment && is_good {
-            self.limits.note_played(playback);
+            judge.note_played(playback);
         }
         if let Some(plan) = plan.filter(|_| is_good) {
             self.ahead.fetch(plan, backend, self.limits.gate());
@@ -177,27 +176,6 @@ impl Front {
             cmsd::describe(response.headers_mut(), fixed);
         }
         Ok(response)
-    }
-
-    #[allow(clippy::result_large_err, reason = "the answer is sent as it is")]
-    fn admit(
-        &self,
-        access: &Access,
-        request: Request<()>,
-        client: Option<Client>,
-        token: Option<Token>,
-    ) -> Result<Request<()>, Response<MediaBody>> {
-        let Some(token) = token else { return access.admit(request) };
-        self.limits.may_verify(client, token)?;
-        let admitted = access.admit(request);
-        match &admitted {
-            Ok(_) => self.limits.note_token(client, token, true),
-            Err(refusal) if refusal.extensions().get::<Guess>().is_some() => {
-                self.limits.note_token(client, token, false);
-            }
-            Err(_) => {}
-        }
-        admitted
     }
 
     /// What to fetch behind a segment.
@@ -267,4 +245,37 @@ fn asked(request: &Request<()>) -> Asked {
         true => Asked::Ahead,
         false => players::asked(request.uri().path()),
     }
+}
+
+#[allow(clippy::result_large_err, reason = "the answer is sent as it is")]
+fn take_address<T>(
+    judge: &Judge,
+    access: &Access,
+    request: &Request<T>,
+) -> Result<Option<Client>, Response<MediaBody>> {
+    let client = judge.client(access.client_of(request));
+    judge.take_address(client)?;
+    Ok(client)
+}
+
+/// Has the token looked at, unless too many of its address were nothing.
+#[allow(clippy::result_large_err, reason = "the answer is sent as it is")]
+fn admit(
+    judge: &Judge,
+    access: &Access,
+    request: Request<()>,
+    client: Option<Client>,
+    token: Option<Token>,
+) -> Result<Request<()>, Response<MediaBody>> {
+    let Some(token) = token else { return access.admit(request) };
+    judge.may_verify(client, token)?;
+    let admitted = access.admit(request);
+    match &admitted {
+        Ok(_) => judge.note_token(client, token, true),
+        Err(refusal) if refusal.extensions().get::<Guess>().is_some() => {
+            judge.note_token(client, token, false);
+        }
+        Err(_) => {}
+    }
+    admitted
 }

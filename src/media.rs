@@ -88,7 +88,8 @@ impl MediaService {
         if path == "/time" {
             return time().map(AnswerBody::Media);
         }
-        if path == REPORTS_PATH && self.front.players().is_enabled() {
+        // Behind edges nobody is near enough to report.
+        if path == REPORTS_PATH && self.shield.is_none() && self.front.players().is_enabled() {
             return self.answer_report(request).await.map(AnswerBody::Media);
         }
         let request = request.map(|_| ());
@@ -114,7 +115,7 @@ impl MediaService {
     /// A player's report, which comes without a token.
     async fn answer_report<B: Body>(&self, request: Request<B>) -> Response<MediaBody> {
         match self.front.take_address(&self.access, &request) {
-            Ok(_) => self.front.players().report(request).await,
+            Ok(()) => self.front.players().report(request).await,
             Err(refusal) => refusal,
         }
     }

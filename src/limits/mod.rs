@@ -120,14 +120,25 @@ impl Limits {
         &self.shared.gate
     }
 
-    /// Nanoseconds since this was made.
-    pub fn now(&self) -> u64 {
-        nanos(self.shared.began.elapsed())
+    /// The limits as they are now, for one request.
+    pub fn judge(&self) -> Judge {
+        let settings = self.shared.settings.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let now = nanos(self.shared.began.elapsed());
+        Judge { shared: self.shared.clone(), settings, now }
     }
+}
 
+/// Decides about one request. It comes at one time, whatever it waits for.
+pub struct Judge {
+    shared: Arc<Shared>,
+    settings: Arc<Settings>,
+    now: u64,
+}
+
+impl Judge {
     /// What a client counts as.
     pub fn client(&self, address: Option<IpAddr>) -> Option<Client> {
-        let settings = self.settings();
+        let settings = &self.settings;
         let address = address?.to_canonical();
         let is_exempt = settings.exempt.iter().any(|network| network.contains(address));
         (!is_exempt).then(|| Client(network(address, settings.ipv4_bits, settings.ipv6_bits)))
@@ -138,9 +149,9 @@ impl Limits {
     /// # Errors
     /// When it has asked for too much.
     pub fn take_address(&self, client: Option<Client>) -> Result<(), Limited> {
-        let (settings, shared) = (self.settings(), &self.shared);
+        let (settings, shared) = (&self.settings, &self.shared);
         let (Some(client), Some(rate)) = (client, settings.address) else { return Ok(()) };
-        let taken = shared.addresses.take(&client, rate, self.now());
+        let taken = shared.addresses.take(&client, rate, self.now);
         let limit = ("address", settings.config.address_burst, settings.config.address_per_second);
         self.told(taken, limit)
     }
@@ -155,12 +166,12 @@ impl Limits {
         client: Option<Client>,
         playback: Option<Playback<'_>>,
     ) -> Result<(), Limited> {
-        let (settings, shared) = (self.settings(), &self.shared);
+        let (settings, shared) = (&self.settings, &self.shared);
         let (Some(_), Some(rate)) = (client, settings.session) else { return Ok(()) };
         let Some(key @ (Playback::Session(_) | Playback::Token(_))) = playback else {
             return Ok(());
         };
-        let taken = shared.sessions.take(&key, rate, self.now());
+        let taken = shared.sessions.take(&key, rate, self.now);
         let limit = ("session", settings.config.session_burst, settings.config.session_per_second);
         self.told(taken, limit)
     }
@@ -170,9 +181,9 @@ impl Limits {
     /// # Errors
     /// When `client` has shown too many that were nothing, and this one was not good of late.
     pub fn may_verify(&self, client: Option<Client>, token: Token) -> Result<(), Limited> {
-        let (settings, shared) = (self.settings(), &self.shared);
+        let (settings, shared) = (&self.settings, &self.shared);
         let (Some(client), Some(rate)) = (client, settings.refused) else { return Ok(()) };
-        let now = self.now();
+        let now = self.now;
         let taken = shared.refused.look(&client, rate, now);
         if matches!(taken, Taken::Refused { .. }) && shared.good_tokens.contains(&token, now) {
             return Ok(());
@@ -184,12 +195,12 @@ impl Limits {
     /// Notes what became of a token: it was good, or it was nothing at all. One that has expired or
     /// opens something else is neither.
     pub fn note_token(&self, client: Option<Client>, token: Token, is_good: bool) {
-        let (settings, shared) = (self.settings(), &self.shared);
+        let (settings, shared) = (&self.settings, &self.shared);
         let (Some(client), Some(rate)) = (client, settings.refused) else { return };
         if is_good {
-            shared.good_tokens.note(&token, self.now());
+            shared.good_tokens.note(&token, self.now);
         } else {
-            shared.refused.take(&client, rate, self.now());
+            shared.refused.take(&client, rate, self.now);
         }
     }
 
@@ -203,13 +214,13 @@ impl Limits {
 
     /// Whether segments of a playback were fetched of late.
     pub fn has_played(&self, playback: Option<Playback<'_>>) -> bool {
-        playback.is_some_and(|playback| self.shared.played.contains(&playback, self.now()))
+        playback.is_some_and(|playback| self.shared.played.contains(&playback, self.now))
     }
 
     /// Notes that a segment was answered.
     pub fn note_played(&self, playback: Option<Playback<'_>>) {
         if let Some(playback) = playback {
-            self.shared.played.note(&playback, self.now());
+            self.shared.played.note(&playback, self.now);
         }
     }
 
@@ -221,10 +232,6 @@ impl Limits {
         let Taken::Refused { retry_after_nanos } = taken else { return Ok(()) };
         self.shared.limited.get_or_create(&LimitLabels { limit }).inc();
         Err(Limited { limit, burst, per_second, retry_after_nanos })
-    }
-
-    fn settings(&self) -> Arc<Settings> {
-        self.shared.settings.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -276,38 +283,47 @@ mod tests {
     fn one_address_does_not_starve_another() {
         let limits =
             limits(&[("rate_limit.address_burst", "3"), ("rate_limit.address_per_second", "0.01")]);
-        let client = |text: &str| limits.client(Some(text.parse().expect("an address")));
+        let client = |text: &str| limits.judge().client(Some(text.parse().expect("an address")));
         for _ in 0..3 {
-            assert!(limits.take_address(client("203.0.113.1")).is_ok());
+            assert!(limits.judge().take_address(client("203.0.113.1")).is_ok());
         }
-        assert!(limits.take_address(client("203.0.113.1")).is_err());
-        assert!(limits.take_address(client("::ffff:203.0.113.1")).is_err(), "the same address");
-        assert!(limits.take_address(client("203.0.113.2")).is_ok());
+        assert!(limits.judge().take_address(client("203.0.113.1")).is_err());
+        assert!(
+            limits.judge().take_address(client("::ffff:203.0.113.1")).is_err(),
+            "the same address"
+        );
+        assert!(limits.judge().take_address(client("203.0.113.2")).is_ok());
         // A /64 is one household.
         for host in 1..4 {
-            assert!(limits.take_address(client(&format!("2001:db8::{host}"))).is_ok());
+            assert!(limits.judge().take_address(client(&format!("2001:db8::{host}"))).is_ok());
         }
-        assert!(limits.take_address(client("2001:db8::ffff")).is_err());
-        assert!(limits.take_address(client("2001:db8:0:1::1")).is_ok());
-        assert_eq!((client("127.0.0.9"), client("::1"), limits.client(None)), (None, None, None));
+        assert!(limits.judge().take_address(client("2001:db8::ffff")).is_err());
+        assert!(limits.judge().take_address(client("2001:db8:0:1::1")).is_ok());
+        assert_eq!(
+            (client("127.0.0.9"), client("::1"), limits.judge().client(None)),
+            (None, None, None)
+        );
     }
 
     #[test]
     fn guesses_are_few_and_good_tokens_are_none() {
         let limits =
             limits(&[("rate_limit.refused_burst", "2"), ("rate_limit.refused_per_second", "0.01")]);
-        let client = limits.client(Some("203.0.113.1".parse().expect("an address")));
-        let token = |text: &str| limits.token_in(text).expect("a token");
+        let client = limits.judge().client(Some("203.0.113.1".parse().expect("an address")));
+        let token = |text: &str| limits.judge().token_in(text).expect("a token");
         let (good, forged) = (token("/~good/vod/a"), token("/%7eforged/vod/a"));
-        assert_eq!(limits.token_in("/vod/~a"), None);
-        limits.note_token(client, good, true);
+        assert_eq!(limits.judge().token_in("/vod/~a"), None);
+        limits.judge().note_token(client, good, true);
         for _ in 0..2 {
-            assert!(limits.may_verify(client, forged).is_ok());
-            limits.note_token(client, forged, false);
+            assert!(limits.judge().may_verify(client, forged).is_ok());
+            limits.judge().note_token(client, forged, false);
         }
-        assert!(limits.may_verify(client, forged).is_err());
-        assert!(limits.may_verify(client, good).is_ok(), "a neighbour behind the same address");
-        let other = limits.client(Some("203.0.113.2".parse().expect("an address")));
-        assert!(limits.may_verify(other, forged).is_ok());
+        assert!(limits.judge().may_verify(client, forged).is_err());
+        assert!(
+            limits.judge().may_verify(client, good).is_ok(),
+            "a neighbour behind the same address"
+        );
+        let other = limits.judge().client(Some("203.0.113.2".parse().expect("an address")));
+        assert!(limits.judge().may_verify(other, forged).is_ok());
     }
 }

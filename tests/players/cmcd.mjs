@@ -2,14 +2,14 @@
 // Plays a title with CMCD switched on in each player and prints what the players sent, one request
 // a line: player, mode, target, and the CMCD headers. edge/src/cmcd/captured/ holds what it printed.
 //
-//   node cmcd.mjs --base http://127.0.0.1:8080 --title ID [--seconds 12]
+//   node cmcd.mjs --base http://127.0.0.1:8080 --title ID [--seconds 12] [--only PLAYER]
 
 import { parseArgs } from 'node:util';
 import { launchBrowser } from './lib/browser.mjs';
 import { serveHarness } from './lib/run_case.mjs';
 
 const { values } = parseArgs({
-  options: { base: { type: 'string' }, title: { type: 'string' }, seconds: { type: 'string', default: '12' } },
+  options: { base: { type: 'string' }, title: { type: 'string' }, seconds: { type: 'string', default: '12' }, only: { type: 'string' } },
 });
 const session = '6e2fb550-c457-11e9-bb97-0800200c9a66';
 
@@ -27,12 +27,15 @@ const CASES = [
   ['shaka', 'header', 'm3u8', shaka(true, 1)],
   ['shaka', 'query-v2', 'mpd', shaka(false, 2)],
   ['dash.js', 'query', 'mpd', dash('query', 1)],
+  // The type declarations call this mode 'header', the player calls it 'headers'.
+  ['dash.js', 'header', 'mpd', dash('headers', 1)],
   ['dash.js', 'query-v2', 'mpd', dash('query', 2)],
 ];
 
 const harness = await serveHarness();
 const browser = await launchBrowser();
 for (const [player, mode, kind, config] of CASES) {
+  if (values.only && values.only !== player) continue;
   const file = kind === 'mpd' ? 'manifest.mpd' : 'master.m3u8';
   const context = await browser.newContext({ viewport: { width: 640, height: 360 } });
   const page = await context.newPage();
