@@ -178,4 +178,5 @@ smoke_tests!(
     cdn_cat,
     cdn_cbor,
     cdn_key_file,
+    cmcd,
 );
