@@ -18,7 +18,7 @@ use origin::{allow_every_origin, problem_with};
 use platform::DataDir;
 use platform::config::{CdnScheme, Config, IpPrefix};
 use platform::http::{Connection, client_address};
-use platform::url_token::{Keyring, Revocations, TOKEN_MARK, key_file};
+use platform::url_token::{Grant, Keyring, Refusal, Revocations, TOKEN_MARK, key_file};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -40,6 +40,23 @@ pub struct Access {
     repeated: Counter,
     /// Asks for no signed URLs.
     is_open: bool,
+}
+
+/// A request that was let in.
+pub struct Admission {
+    /// By its canonical target, without token.
+    pub request: Request<()>,
+    pub afterwards: Afterwards,
+    /// What a native token grants.
+    pub grant: Option<Grant>,
+    /// By which the token can be revoked, whosever format it has.
+    pub session: Option<String>,
+}
+
+impl Admission {
+    fn open(request: Request<()>) -> Self {
+        Self { request, afterwards: Afterwards::default(), grant: None, session: None }
+    }
 }
 
 /// What changes when the configuration is read again.
@@ -117,6 +134,18 @@ impl Access {
         &self.revocations
     }
 
+    /// Where a request comes from, behind the proxies that are trusted.
+    pub fn client_of<T>(&self, request: &Request<T>) -> Option<IpAddr> {
+        let settings = self.settings.read().unwrap_or_else(PoisonError::into_inner).clone();
+        client(request, &settings.trusted_proxies)
+    }
+
+    /// Whether the CDNs' own tokens are taken, too.
+    pub fn takes_cdn_tokens(&self) -> bool {
+        let settings = self.settings.read().unwrap_or_else(PoisonError::into_inner);
+        !settings.cdn.is_empty()
+    }
+
     pub fn is_open(&self) -> bool {
         self.is_open
     }
@@ -142,15 +171,14 @@ impl Access {
     pub fn admit(
         &self,
         request: Request<()>,
-    ) -> Result<(Request<()>, Afterwards), Response<MediaBody>> {
+    ) -> Result<Admission, Response<MediaBody>> {
         if self.is_open {
-            return Ok((self.read(request)?, Afterwards::default()));
+            return Ok(Admission::open(self.read(request)?));
         }
         let settings = self.settings.read().unwrap_or_else(PoisonError::into_inner).clone();
         let raw = raw_target(&request).map_err(|error| refuse_target(&error))?;
         if settings.cdn.is_empty() || has_native_token(raw) {
-            let request = self.admit_native(request, &settings)?;
-            return Ok((request, Afterwards::default()));
+            return self.admit_native(request, &settings);
         }
         self.admit_cdn(request, &settings)
     }
@@ -160,18 +188,20 @@ impl Access {
         &self,
         request: Request<()>,
         settings: &Settings,
-    ) -> Result<Request<()>, Response<MediaBody>> {
+    ) -> Result<Admission, Response<MediaBody>> {
         let signed = read_target(&request).map_err(|error| refuse_target(&error))?;
         let client = client(&request, &settings.trusted_proxies);
         let now = clock::now_s();
         let admitted = gate::admit(signed, client, &settings.keys, &self.revocations, now);
         let admitted = admitted.map_err(|denied| self.deny(denied))?;
-        let Admitted { target, renewed, .. } = admitted;
+        let Admitted { target, renewed, grant } = admitted;
         if let Some(token) = renewed {
             self.count_renewed("native");
             return Err(redirect(&format!("/~{token}{}", target.key())));
         }
-        at(request, &target)
+        let request = at(request, &target)?;
+        let session = grant.as_ref().and_then(|grant| grant.parts().session.clone());
+        Ok(Admission { request, afterwards: Afterwards::default(), grant, session })
     }
 
     #[allow(clippy::result_large_err, reason = "the answer is sent as it is")]
@@ -179,7 +209,7 @@ impl Access {
         &self,
         request: Request<()>,
         settings: &Settings,
-    ) -> Result<(Request<()>, Afterwards), Response<MediaBody>> {
+    ) -> Result<Admission, Response<MediaBody>> {
         let raw = raw_target(&request).map_err(|error| refuse_target(&error))?;
         let client = client(&request, &settings.trusted_proxies);
         let ledgers = Ledgers { revoked: &self.revocations, replays: &self.replays };
@@ -204,7 +234,8 @@ impl Access {
         if target.is_manifest() {
             afterwards.prepare(&mut request);
         }
-        Ok((request, afterwards))
+        let session = verified.grant.token_id;
+        Ok(Admission { request, afterwards, grant: None, session })
     }
 
     fn count(&self, verified: &Verified) {
@@ -243,12 +274,12 @@ impl Access {
 
     fn deny(&self, denied: Denied) -> Response<MediaBody> {
         tracing::debug!(reason = denied.reason(), "no valid token");
-        self.refuse(denied.reason(), denied.code())
+        mark(self.refuse(denied.reason(), denied.code()), is_guess(denied))
     }
 
     fn deny_cdn(&self, refusal: &edge::cdn::Refusal) -> Response<MediaBody> {
         tracing::debug!(reason = %refusal, "no valid token of a CDN");
-        self.refuse(refusal.code(), refusal.told())
+        mark(self.refuse(refusal.code(), refusal.told()), is_cdn_guess(refusal))
     }
 
     fn refuse(&self, reason: &'static str, code: &str) -> Response<MediaBody> {
@@ -285,6 +316,35 @@ fn has_native_token(target: &str) -> bool {
         || first.get(..3).is_some_and(|start| start.eq_ignore_ascii_case("%7e"))
 }
 
+/// Among the extensions of a refusal: the token was nothing that anybody here has signed.
+#[derive(Clone, Copy, Debug)]
+pub struct Guess;
+
+fn mark(mut refusal: Response<MediaBody>, is_guess: bool) -> Response<MediaBody> {
+    if is_guess {
+        refusal.extensions_mut().insert(Guess);
+    }
+    refusal
+}
+
+/// Whether whoever sent the token tries out what may be one, as a player with an old one does not.
+fn is_guess(denied: Denied) -> bool {
+    matches!(denied, Denied::Refused(Refusal::Format(_) | Refusal::UnknownKey | Refusal::Signature))
+}
+
+/// As [`is_guess`], for a CDN's token.
+fn is_cdn_guess(refusal: &edge::cdn::Refusal) -> bool {
+    use edge::cdn::Refusal;
+    matches!(
+        refusal,
+        Refusal::Malformed { .. }
+            | Refusal::Duplicate(_)
+            | Refusal::UnknownKey(_)
+            | Refusal::WrongAlgorithm { .. }
+            | Refusal::Signature
+    )
+}
+
 /// The request by its canonical target.
 #[allow(clippy::result_large_err, reason = "the answer is sent as it is")]
 fn at(request: Request<()>, target: &Target) -> Result<Request<()>, Response<MediaBody>> {
@@ -318,7 +378,7 @@ fn raw_target(request: &Request<()>) -> Result<&str, TargetError> {
     Ok(uri.path_and_query().ok_or(TargetError::Form)?.as_str())
 }
 
-fn client(request: &Request<()>, trusted_proxies: &[IpPrefix]) -> Option<IpAddr> {
+fn client<T>(request: &Request<T>, trusted_proxies: &[IpPrefix]) -> Option<IpAddr> {
     let connection = request.extensions().get::<Connection>()?;
     let headers: &HeaderMap = request.headers();
     client_address(connection.peer, headers, trusted_proxies)

@@ -11,7 +11,7 @@ use edge::target::MANIFEST_PARAMETERS;
 use edge::upstream::Upstreams;
 use http::header::{self, HeaderName, HeaderValue};
 use http::uri::{Authority, Scheme};
-use http::{Method, Request, Response};
+use http::{HeaderMap, Method, Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use origin::body::MediaBody;
 use origin::{Chunk, Library, OriginService, allow_every_origin, preflight};
@@ -86,6 +86,18 @@ impl Backend {
     pub fn save(&self) {
         if let Self::Upstreams(cache) = self {
             cache.save();
+        }
+    }
+
+    /// Fetches what will probably be asked for, by its canonical target; false where nothing is
+    /// fetched.
+    pub fn prefetch(&self, target: &str) -> bool {
+        match self {
+            // There is nothing between this origin and its sources that could keep it.
+            Self::Origin(_) => false,
+            Self::Upstreams(cache) => {
+                cache.prefetch(HOST.as_str(), target, &HeaderMap::new(), SystemTime::now())
+            }
         }
     }
 

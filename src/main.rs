@@ -11,11 +11,14 @@ mod cli;
 mod clock;
 mod command;
 mod feed;
+mod front;
+mod limits;
 mod media;
 mod ops;
 mod ops_client;
 mod output;
 mod page;
+mod players;
 mod shield;
 mod work;
 

@@ -9,12 +9,15 @@ use std::task::{Context, Poll};
 
 use http::header::{self, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
+use http_body::Body;
 use origin::body::MediaBody;
 use origin::{Library, problem, problem_with};
 use tower_service::Service;
 
 use crate::access::Access;
 use crate::backend::{AnswerBody, Backend};
+use crate::front::Front;
+use crate::players::REPORTS_PATH;
 use crate::shield::Shield;
 use crate::{clock, page};
 
@@ -89,6 +92,7 @@ pub struct MediaService {
     access: Access,
     /// Asks for the edges' secret instead, open or not.
     shield: Option<Shield>,
+    front: Front,
 }
 
 impl MediaService {
@@ -98,11 +102,12 @@ impl MediaService {
         readiness: Readiness,
         access: Access,
         shield: Option<Shield>,
+        front: Front,
     ) -> Self {
-        Self { backend, library, readiness, access, shield }
+        Self { backend, library, readiness, access, shield, front }
     }
 
-    async fn answer(&self, request: Request<()>) -> Response<AnswerBody> {
+    async fn answer<B: Body>(&self, request: Request<B>) -> Response<AnswerBody> {
         let credentials = self.access.credentials(request.headers());
         let mut response = self.answer_any(request).await;
         if let Some(credentials) = credentials {
@@ -111,7 +116,7 @@ impl MediaService {
         response
     }
 
-    async fn answer_any(&self, request: Request<()>) -> Response<AnswerBody> {
+    async fn answer_any<B: Body>(&self, request: Request<B>) -> Response<AnswerBody> {
         let path = request.uri().path();
         if let Some(answer) = self.readiness.answer(path) {
             return answer.map(AnswerBody::Media);
@@ -119,6 +124,11 @@ impl MediaService {
         if path == "/time" {
             return time().map(AnswerBody::Media);
         }
+        // Behind edges nobody is near enough to report.
+        if path == REPORTS_PATH && self.shield.is_none() && self.front.players().is_enabled() {
+            return self.answer_report(request).await.map(AnswerBody::Media);
+        }
+        let request = request.map(|_| ());
         if let Some(shield) = &self.shield {
             return self.answer_edge(shield, request).await;
         }
@@ -126,10 +136,23 @@ impl MediaService {
         if *request.method() == Method::OPTIONS {
             return self.backend.answer(request).await;
         }
-        match self.access.admit(request) {
-            Ok((request, _)) if self.access.is_open() => self.answer_open(request).await,
-            Ok((request, afterwards)) => afterwards.apply(self.backend.answer(request).await),
-            Err(refusal) => refusal.map(AnswerBody::Media),
+        let answer = |request| self.answer_admitted(request);
+        let answered = self.front.answer(&self.access, &self.backend, request, answer).await;
+        answered.unwrap_or_else(|refusal| refusal.map(AnswerBody::Media))
+    }
+
+    async fn answer_admitted(&self, request: Request<()>) -> Response<AnswerBody> {
+        match self.access.is_open() {
+            true => self.answer_open(request).await,
+            false => self.backend.answer(request).await,
+        }
+    }
+
+    /// A player's report, which comes without a token.
+    async fn answer_report<B: Body>(&self, request: Request<B>) -> Response<MediaBody> {
+        match self.front.take_address(&self.access, &request) {
+            Ok(()) => self.front.players().report(request).await,
+            Err(refusal) => refusal,
         }
     }
 
@@ -140,11 +163,13 @@ impl MediaService {
             let refusal = problem_with(StatusCode::FORBIDDEN, "shield_required", reason);
             return refusal.map(AnswerBody::Media);
         }
-        match self.access.read(request) {
-            Ok(request) if self.access.is_open() => self.answer_open(request).await,
-            Ok(request) => self.backend.answer(request).await,
-            Err(refusal) => refusal.map(AnswerBody::Media),
-        }
+        let request = match self.access.read(request) {
+            Ok(request) => request,
+            Err(refusal) => return refusal.map(AnswerBody::Media),
+        };
+        let answer = |request| self.answer_admitted(request);
+        let answered = self.front.answer_edge(request, answer).await;
+        answered.unwrap_or_else(|refusal| refusal.map(AnswerBody::Media))
     }
 
     /// An open server has a page and a list of titles besides.
@@ -180,7 +205,12 @@ fn time() -> Response<MediaBody> {
     response
 }
 
-impl<B: Send + 'static> Service<Request<B>> for MediaService {
+impl<B> Service<Request<B>> for MediaService
+where
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Send,
+{
     type Response = Response<AnswerBody>;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
@@ -191,8 +221,7 @@ impl<B: Send + 'static> Service<Request<B>> for MediaService {
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let service = self.clone();
-        let (parts, _) = request.into_parts();
-        Box::pin(async move { Ok(service.answer(Request::from_parts(parts, ())).await) })
+        Box::pin(async move { Ok(service.answer(request).await) })
     }
 }
 
@@ -206,6 +235,7 @@ pub fn route_of(path: &str) -> &'static str {
         "/" | "/titles.json" => return "page",
         "/health" | "/ready" => return "health",
         "/time" => return "time",
+        "/cmcd" => return "cmcd",
         _ => {}
     }
     let file = path.rsplit('/').next().unwrap_or_default();

@@ -18,6 +18,7 @@ mod mutate;
 mod names;
 mod pictures;
 mod pipeline;
+mod players;
 mod requests;
 pub mod seeds;
 mod signed;
@@ -38,6 +39,7 @@ pub use mutate::{Random, mutate};
 pub use names::{asset_document, config, object_key, resource_name};
 pub use pictures::{picture, thumbnails};
 pub use pipeline::pipeline;
+pub use players::cmcd;
 pub use requests::{query, range};
 pub use signed::{target, url_token};
 pub use text::{text, text_samples};
@@ -80,4 +82,5 @@ pub const TARGETS: [(&str, Target); 32] = [
     ("cdn_cat", cdn_cat),
     ("cdn_cbor", cdn_cbor),
     ("cdn_key_file", cdn_key_file),
+    ("cmcd", cmcd),
 ];

@@ -179,4 +179,5 @@ smoke_tests!(
     cdn_cat,
     cdn_cbor,
     cdn_key_file,
+    cmcd,
 );

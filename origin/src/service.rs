@@ -22,8 +22,8 @@ const PATH_BYTES_MAX: usize = 2_048;
 const ALLOWED_METHODS: &str = "GET, HEAD, OPTIONS";
 /// Headers that scripts of another origin may read: validators and ranges, what tells where an
 /// answer came from, and what a support call quotes.
-const EXPOSED_HEADERS: &str =
-    "Accept-Ranges, Age, Cache-Status, Content-Length, Content-Range, Date, ETag, X-Request-Id";
+const EXPOSED_HEADERS: &str = "Accept-Ranges, Age, CMSD-Dynamic, CMSD-Static, Cache-Status, Content-Length, Content-Range, \
+     Date, ETag, X-Request-Id";
 const TIMING_ALLOW_ORIGIN: HeaderName = HeaderName::from_static("timing-allow-origin");
 
 /// Answers media requests from a library.

@@ -11,7 +11,9 @@ use origin::sweep::sweep;
 use platform::DataDir;
 use platform::config::{Config, IpPrefix, Listen, Loaded};
 use platform::http::{HttpLimits, Listener, Server, bind_udp, serve, serve_tls};
-use platform::telemetry::{HttpMetrics, LogHandle, Observe, ProcessMetrics, init_log};
+use platform::telemetry::{
+    AccessSample, HttpMetrics, LogHandle, Observe, ProcessMetrics, init_log,
+};
 use platform::tls::Tls;
 use prometheus_client::registry::Registry;
 use serde_json::{Map, Value};
@@ -25,6 +27,7 @@ use crate::backend::Backend;
 use crate::cli::{ConfigArgs, Role, Serve};
 use crate::clock;
 use crate::feed::{Feed, follow};
+use crate::front::Front;
 use crate::media::{MediaService, Readiness, route_of};
 use crate::ops::{ConnectionCounts, Ops, OpsGuard, OpsService};
 use crate::output;
@@ -69,6 +72,9 @@ async fn serve_until_told(
     let (proxies_sender, trusted_proxies) =
         watch::channel(loaded.config.net.trusted_proxies.clone());
     let access = Access::new(&loaded.config, data, arguments.open)?;
+    let is_edge = is_edge_alone(arguments);
+    let front = Front::new(&loaded.config, !is_edge)?;
+    let (sample_sender, sample) = watch::channel(AccessSample::from(&loaded.config.log));
     let tls = open_tls(&loaded.config, data)?;
     let adopting = Adopting {
         log,
@@ -77,10 +83,11 @@ async fn serve_until_told(
         trusted_proxies: proxies_sender,
         library: library.clone(),
         access: access.clone(),
+        front: front.clone(),
+        sample: sample_sender,
         data,
     };
     let mut registry = Registry::with_prefix("streamverse");
-    let is_edge = is_edge_alone(arguments);
     let backend = Backend::new(&loaded.config, is_edge, library.clone(), &mut registry)?;
     let feed = Feed::open(data.path(), access.revocations().clone(), backend.cache().cloned())?;
     feed.register_metrics(&mut registry);
@@ -100,12 +107,14 @@ async fn serve_until_told(
         readiness: readiness.clone(),
         limits,
         trusted_proxies,
+        front: front.clone(),
+        sample,
         tls: tls.clone(),
     };
     let listeners = wiring.listen(&loaded, data, registry)?;
     let sweeping = tokio::spawn(sweep_now_and_then(adopting.library.clone()));
     let kept = backend.clone();
-    let maintaining = tokio::spawn(async move { kept.maintain().await });
+    let maintaining = tokio::spawn(async move { tokio::join!(kept.maintain(), front.maintain()) });
     readiness.set(true);
     output::line(&format!("ready {}", Value::Object(listeners.addresses())));
     if arguments.open {
@@ -164,6 +173,8 @@ struct Wiring {
     readiness: Readiness,
     limits: watch::Receiver<HttpLimits>,
     trusted_proxies: watch::Receiver<Vec<IpPrefix>>,
+    front: Front,
+    sample: watch::Receiver<AccessSample>,
     tls: Option<Tls>,
 }
 
@@ -188,6 +199,7 @@ impl Wiring {
         self.library.store().metrics().register(&mut registry);
         self.library.register_metrics(&mut registry);
         self.access.register_metrics(&mut registry);
+        self.front.register_metrics(&mut registry);
         let mut process = Registry::default();
         ProcessMetrics::register(&mut process);
 
@@ -203,8 +215,11 @@ impl Wiring {
             self.readiness.clone(),
             self.access.clone(),
             Shield::new(&config.shield),
+            self.front.clone(),
         );
-        let service = Observe::new(service, metrics, route_of).behind(self.trusted_proxies.clone());
+        let service = Observe::new(service, metrics, route_of)
+            .behind(self.trusted_proxies.clone())
+            .sampled(self.sample.clone());
         if let Some(listener) = bind("media.http", config.media.http)? {
             let (limits, service) = (self.limits.clone(), service.clone());
             servers.push(("media_http", serve(listener, "media", limits, service)));
@@ -356,6 +371,8 @@ struct Adopting<'a> {
     trusted_proxies: watch::Sender<Vec<IpPrefix>>,
     library: Library,
     access: Access,
+    front: Front,
+    sample: watch::Sender<AccessSample>,
     data: &'a DataDir,
 }
 
@@ -375,6 +392,8 @@ impl Adopting<'_> {
         }
         self.limits.send_replace(HttpLimits::from(&new.limits));
         self.trusted_proxies.send_replace(new.net.trusted_proxies.clone());
+        self.front.reload(&new);
+        self.sample.send_replace(AccessSample::from(&new.log));
         self.library.set_presets(configured_presets(&new));
         if let Err(error) = self.access.reload(&new, self.data) {
             tracing::error!(%error, "the signing keys were not changed");

@@ -24,6 +24,7 @@ mod https;
 mod indexes;
 mod judge;
 mod judge_tables;
+mod limits;
 mod manifests;
 mod media;
 mod odd_sound;

@@ -38,6 +38,7 @@ mod writer;
 
 pub use alt_svc::{Advertise, AltSvc};
 pub use message::Http3Request;
+pub use request::QuicPath;
 pub use server::{Server, serve};
 
 /// How far an orderly end has come.

@@ -11,12 +11,27 @@ use platform::http::{Connection, HttpLimits};
 use quinn::{RecvStream, SendStream};
 use tower_service::Service;
 
+use crate::cmsd;
+
 use super::error::{Code, Fault};
 use super::message::{Http3Request, Message, read_request};
 use super::qpack::{DecodeError, decode};
 use super::reader::{RequestReader, Section};
 use super::state::InFlight;
 use super::writer::AnswerWriter;
+
+/// The way to the client of a request that came over QUIC; among its extensions.
+#[derive(Clone, Debug)]
+pub struct QuicPath(quinn::Connection);
+
+impl QuicPath {
+    /// What the transport knows of it now.
+    pub fn measure(&self) -> cmsd::Path {
+        let path = self.0.stats().path;
+        let round_trip_micros = u64::try_from(path.rtt.as_micros()).unwrap_or(u64::MAX);
+        cmsd::Path { round_trip_micros, window_bytes: path.cwnd }
+    }
+}
 
 /// What every request of a connection needs.
 #[derive(Clone)]
@@ -126,6 +141,7 @@ where
         }
         let method = request.method().clone();
         request.extensions_mut().insert(self.connection);
+        request.extensions_mut().insert(QuicPath(self.quic.clone()));
         let stopped = writer.stream.stopped();
         let called =
             tokio::time::timeout(self.limits.request_timeout, call(&mut self.service, request));

@@ -19,6 +19,19 @@ async fn requests_are_answered() {
     assert!(body.iter().all(|byte| *byte == 7));
 }
 
+/// A request knows what QUIC has measured of the way to its client.
+#[tokio::test]
+async fn the_way_to_the_client_is_known() {
+    let running = start(short_limits());
+    let (_endpoint, mut requests) = h3_client(&running).await;
+    let (_, body) = ask(&mut requests, get("/path")).await.unwrap();
+    let text = String::from_utf8(body).unwrap();
+    let (round_trip_micros, window_bytes) = text.split_once(' ').unwrap();
+    // The handshake was a round trip, and began with the initial window of RFC 9002 7.2.
+    assert!((1..2_000_000).contains(&round_trip_micros.parse::<u64>().unwrap()), "{text}");
+    assert!(2_400 <= window_bytes.parse::<u64>().unwrap(), "{text}");
+}
+
 #[tokio::test]
 async fn answers_have_a_body_where_their_status_and_method_have() {
     let running = start(short_limits());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use edge::http3::{self, Http3Request};
+use edge::http3::{self, Http3Request, QuicPath};
 use http::{Response, StatusCode};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full};
@@ -55,6 +55,10 @@ async fn answer(
         "/slow" => {
             tokio::time::sleep(Duration::from_millis(200)).await;
             Full::from("slow").boxed()
+        }
+        "/path" => {
+            let path = request.extensions().get::<QuicPath>().unwrap().measure();
+            Full::from(format!("{} {}", path.round_trip_micros, path.window_bytes)).boxed()
         }
         "/broken" => return Err("broken on purpose"),
         "/none" => {

@@ -2,6 +2,7 @@
 
 use super::cdn::{check_cdn, check_deliveries};
 use super::feed::{check_feed, check_ops};
+use super::guard::{check_cmcd, check_cmsd, check_load, check_rate_limit};
 use super::model::{Addressing, Config, Packaging, Preset, Protection, SigningKey, TlsCertificate};
 use super::upstream::{check_fetch, check_shield, check_upstreams};
 use crate::url_token::Keyring;
@@ -65,6 +66,10 @@ pub(super) fn check(config: &Config) -> Vec<Failed> {
     check_feed(&config.feed, &mut fail);
     check_cdn(&config.cdn, &mut fail);
     check_deliveries(&config.delivery, &config.cdn, &mut fail);
+    check_rate_limit(&config.rate_limit, &mut fail);
+    check_load(&config.load, &mut fail);
+    check_cmcd(&config.cmcd, &mut fail);
+    check_cmsd(&config.cmsd, &mut fail);
     // A secret that was not found is reported as such.
     let is_found = |key: &SigningKey| key.secret.as_ref().is_none_or(|s| !s.expose().is_empty());
     if config.signing_key.iter().all(is_found)
@@ -119,6 +124,7 @@ fn check_numbers(config: &Config, fail: &mut impl FnMut(&str, String, &str)) {
         ("limits.drain_seconds", limits.drain_seconds, 0.0, 86_400.0),
         ("cache.negative_seconds", cache.negative_seconds, 0.0, 60.0),
         ("cache.stale_if_error_seconds", cache.stale_if_error_seconds, 0.0, 604_800.0),
+        ("log.access_slow_seconds", config.log.access_slow_seconds, 0.0, 86_400.0),
     ];
     for (key, value, min, max) in seconds {
         if !(min..=max).contains(&value) {
@@ -158,6 +164,10 @@ fn check_certificates(certificates: &[TlsCertificate], fail: &mut impl FnMut(&st
 }
 
 fn check_log(config: &Config, fail: &mut impl FnMut(&str, String, &str)) {
+    let sample = config.log.access_sample;
+    if !(0.0..=1.0).contains(&sample) {
+        fail("log.access_sample", format!("{sample} is no part"), "write a number from 0 to 1");
+    }
     let level = &config.log.level;
     if let Err(error) = tracing_subscriber::EnvFilter::builder().parse(level) {
         let cure = "write error, warn, info, debug or trace, or a list such as info,origin=debug";

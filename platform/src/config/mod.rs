@@ -11,6 +11,7 @@ mod cdn;
 mod check;
 mod error;
 mod feed;
+mod guard;
 mod keys;
 mod model;
 mod print;
@@ -34,6 +35,7 @@ pub use cdn::{
 };
 pub use error::{ConfigError, Problem};
 pub use feed::Feed;
+pub use guard::{Cmcd, Cmsd, Load, Prefetch, RateLimit};
 pub use model::{
     Addressing, Cache, Config, Data, Limits, Log, LogFormat, Media, Net, Objects, Ops, Packager,
     Packaging, Preset, Protection, S3, SigningAlgorithm, SigningKey, Tls, TlsCertificate,

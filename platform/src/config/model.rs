@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::cdn::{Cdn, Delivery};
 use super::feed::Feed;
+use super::guard::{Cmcd, Cmsd, Load, Prefetch, RateLimit};
 use super::secret::Secret;
 use super::upstream::{Fetch, Shield, Upstream};
 use super::value::{ByteCount, IpPrefix, Listen};
@@ -26,6 +27,10 @@ pub struct Config {
     pub packager: Packager,
     pub cache: Cache,
     pub limits: Limits,
+    pub rate_limit: RateLimit,
+    pub load: Load,
+    pub cmcd: Cmcd,
+    pub cmsd: Cmsd,
     pub log: Log,
     pub net: Net,
     pub fetch: Fetch,
@@ -154,6 +159,7 @@ pub struct Cache {
     pub stale_if_error_seconds: f64,
     /// Whether a viewer's `Cache-Control` counts.
     pub client_directives: bool,
+    pub prefetch: Prefetch,
 }
 
 /// `[limits]`: what one client, and all of them, may take.
@@ -177,6 +183,10 @@ pub struct Log {
     pub format: LogFormat,
     /// `error`, `warn`, `info`, `debug`, `trace`, or directives such as `info,origin=debug`.
     pub level: String,
+    /// The part of playback sessions whose requests are in the access log.
+    pub access_sample: f64,
+    /// Requests whose first byte took longer are logged whatever the sample.
+    pub access_slow_seconds: f64,
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
@@ -317,6 +327,7 @@ impl Default for Cache {
             negative_seconds: 1.0,
             stale_if_error_seconds: 600.0,
             client_directives: false,
+            prefetch: Prefetch::default(),
         }
     }
 }
@@ -338,7 +349,12 @@ impl Default for Limits {
 
 impl Default for Log {
     fn default() -> Self {
-        Self { format: LogFormat::Text, level: "info".to_owned() }
+        Self {
+            format: LogFormat::Text,
+            level: "info".to_owned(),
+            access_sample: 1.0,
+            access_slow_seconds: 1.0,
+        }
     }
 }
 
@@ -366,6 +382,7 @@ impl Config {
         example.ops.names = vec!["edge-1.example.org".to_owned()];
         example.feed = Feed::example();
         example.upstream = vec![Upstream::example()];
+        example.cmcd.events_file = Some(PathBuf::from("/var/log/streamverse/cmcd.jsonl"));
         example.net.trusted_proxies = vec![IpPrefix::EXAMPLE];
         example.preset = vec![Preset {
             name: "example".to_owned(),

@@ -9,7 +9,7 @@ use super::tree::dotted;
 ///
 /// Limits reach connections that are accepted afterwards. The target duration is not here: it
 /// decides the segments of titles, whose URLs promise that their bytes never change.
-pub(super) const AT_RUN_TIME: [&str; 26] = [
+pub(super) const AT_RUN_TIME: [&str; 41] = [
     "cdn.akamai.escape_early",
     "cdn.akamai.header",
     "cdn.akamai.salt",
@@ -31,9 +31,25 @@ pub(super) const AT_RUN_TIME: [&str; 26] = [
     "limits.request_timeout_seconds",
     "limits.write_stall_seconds",
     "limits.streams_per_connection",
+    "load.delay_target_seconds",
+    "load.requests_max",
+    "load.requests_min",
+    "load.wait_seconds",
+    "load.waiting_max",
+    "log.access_sample",
+    "log.access_slow_seconds",
     "log.level",
     "net.trusted_proxies",
     "preset",
+    "rate_limit.address_burst",
+    "rate_limit.address_per_second",
+    "rate_limit.exempt",
+    "rate_limit.ipv4_bits",
+    "rate_limit.ipv6_bits",
+    "rate_limit.refused_burst",
+    "rate_limit.refused_per_second",
+    "rate_limit.session_burst",
+    "rate_limit.session_per_second",
     "signing_key",
     "tls.certificate",
 ];

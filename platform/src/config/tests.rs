@@ -38,8 +38,8 @@ fn the_default_file_names_every_key() {
         .map(|line| {
             let bare = line.strip_prefix("# ").unwrap_or(line);
             let key = bare.split(" = ").next().unwrap_or_default();
-            let is_plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
-            let is_key = bare.contains(" = ") && key.bytes().all(|b| is_plain(b) || b == b'_');
+            let is_plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
+            let is_key = bare.contains(" = ") && key.bytes().all(is_plain);
             if is_key || bare.starts_with('[') { format!("{bare}\n") } else { String::new() }
         })
         .collect();
@@ -309,6 +309,31 @@ fn signing_keys_are_checked_and_reload() {
     ] {
         let message = load(&text).unwrap_err().to_string();
         assert!(message.contains(cause), "{message}");
+    }
+}
+
+#[test]
+fn limits_and_players_are_checked() {
+    let good = "[rate_limit]\naddress_per_second = 0\nexempt = []\n[load]\nrequests_max = 4\n\
+                [cmsd]\nenabled = true\nname = \"edge 1\"\n[log]\naccess_sample = 0.5\n\
+                [cache]\nprefetch = \"order\"\n";
+    let config = Config::load(&sources("conf.toml", good)).unwrap().config;
+    assert_eq!((config.load.requests_max, config.cache.prefetch), (4, Prefetch::Order));
+    for (text, key) in [
+        ("[rate_limit]\naddress_per_second = -1\n", "rate_limit.address_per_second"),
+        ("[rate_limit]\nsession_burst = 0\n", "rate_limit.session_burst"),
+        ("[rate_limit]\nipv4_bits = 33\n", "rate_limit.ipv4_bits"),
+        ("[rate_limit]\nkeys = 1\n", "rate_limit.keys"),
+        ("[load]\nrequests_max = 0\n", "load.requests_max"),
+        ("[load]\nwait_seconds = 0\n", "load.wait_seconds"),
+        ("[cmcd]\nevents_file = \"/\"\n", "cmcd.events_file"),
+        ("[cmcd]\nevents_bytes = 1\n", "cmcd.events_bytes"),
+        ("[cmsd]\nname = \"\"\n", "cmsd.name"),
+        ("[log]\naccess_sample = 1.5\n", "log.access_sample"),
+    ] {
+        let error = Config::load(&sources("conf.toml", text)).unwrap_err();
+        let keys: Vec<_> = error.problems.iter().map(|problem| problem.key.as_deref()).collect();
+        assert_eq!(keys, [Some(key)], "{error}");
     }
 }
 

@@ -163,6 +163,12 @@ impl IpPrefix {
         self.length_bits
     }
 
+    pub(super) const LOOPBACK_V4: Self =
+        Self { address: IpAddr::V4(Ipv4Addr::new(127, 0, 0, 0)), length_bits: 8 };
+
+    pub(super) const LOOPBACK_V6: Self =
+        Self { address: IpAddr::V6(Ipv6Addr::LOCALHOST), length_bits: 128 };
+
     pub(super) const EXAMPLE: Self =
         Self { address: IpAddr::V4(Ipv4Addr::new(10, 0, 0, 0)), length_bits: 8 };
 

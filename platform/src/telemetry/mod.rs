@@ -1,5 +1,6 @@
 //! Logs, request ids and metrics.
 
+mod access_detail;
 mod log;
 mod log_writer;
 mod metrics;
@@ -10,6 +11,7 @@ mod request_id;
 #[cfg(test)]
 mod tests;
 
+pub use access_detail::{AccessDetail, AccessNote, AccessSample};
 pub use log::{LogError, LogHandle, init_log};
 pub use log_writer::flush as flush_log;
 pub use metrics::{HttpMetrics, METRICS_CONTENT_TYPE, encode_metrics};

@@ -12,12 +12,14 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::sync::watch;
 use tower_service::Service;
 
+use super::access_detail::{AccessDetail, AccessNote, AccessSample};
 use super::metrics::{Finished, protocol_label};
 use super::{HttpMetrics, REQUEST_ID, RequestId};
 use crate::config::IpPrefix;
 use crate::http::{Connection, client_address};
 
-/// Wraps a service. The request's [`RequestId`] is among its extensions.
+/// Wraps a service. The request's [`RequestId`] is among its extensions, and an [`AccessNote`] for
+/// what inner layers find out.
 #[derive(Clone, Debug)]
 pub struct Observe<S> {
     service: S,
@@ -25,18 +27,27 @@ pub struct Observe<S> {
     route_of: fn(&str) -> &'static str,
     /// Networks whose `X-Forwarded-For` is believed; none of them until it is told.
     trusted_proxies: Option<watch::Receiver<Vec<IpPrefix>>>,
+    /// All requests are logged until it is told otherwise.
+    sample: Option<watch::Receiver<AccessSample>>,
 }
 
 impl<S> Observe<S> {
     /// `route_of` names the route of a path for metrics, by one of few names.
     pub fn new(service: S, metrics: HttpMetrics, route_of: fn(&str) -> &'static str) -> Self {
-        Self { service, metrics, route_of, trusted_proxies: None }
+        Self { service, metrics, route_of, trusted_proxies: None, sample: None }
     }
 
     /// Looks for clients behind these proxies, of which each request finds the latest list.
     #[must_use]
     pub fn behind(mut self, trusted_proxies: watch::Receiver<Vec<IpPrefix>>) -> Self {
         self.trusted_proxies = Some(trusted_proxies);
+        self
+    }
+
+    /// Logs a part of the requests, of which each finds the latest.
+    #[must_use]
+    pub fn sampled(mut self, sample: watch::Receiver<AccessSample>) -> Self {
+        self.sample = Some(sample);
         self
     }
 
@@ -66,6 +77,8 @@ where
     fn call(&mut self, mut request: Request<T>) -> Self::Future {
         let id = RequestId::of(request.headers());
         request.extensions_mut().insert(id.clone());
+        let note = AccessNote::default();
+        request.extensions_mut().insert(note.clone());
         let path = loggable_path(request.uri().path());
         let exchange = Exchange {
             route: (self.route_of)(request.uri().path()),
@@ -74,6 +87,8 @@ where
             protocol: protocol_label(request.version()),
             path,
             id,
+            note,
+            sample: self.sample.as_ref().map(|sample| *sample.borrow()),
             began: Instant::now(),
             metrics: self.metrics.clone(),
             answer: None,
@@ -113,6 +128,8 @@ struct Exchange {
     protocol: &'static str,
     path: String,
     id: RequestId,
+    note: AccessNote,
+    sample: Option<AccessSample>,
     began: Instant,
     metrics: HttpMetrics,
     answer: Option<Answered>,
@@ -152,6 +169,15 @@ impl Drop for Exchange {
             total_seconds,
             is_whole: answer.is_whole,
         });
+        let detail = self.note.get();
+        let status = answer.status.as_u16();
+        let sample_key = detail.and_then(|detail| detail.sample_key.as_deref()).unwrap_or(id);
+        if self.sample.is_some_and(|sample| !sample.takes(sample_key, status, first_byte_seconds)) {
+            return;
+        }
+        // What is not known has no field.
+        let text = |text: fn(&AccessDetail) -> Option<&str>| detail.and_then(text);
+        let flag = |flag: fn(&AccessDetail) -> bool| detail.filter(|d| flag(d)).map(|_| true);
         tracing::info!(
             target: "access",
             id,
@@ -159,11 +185,18 @@ impl Drop for Exchange {
             method,
             path,
             protocol,
-            status = answer.status.as_u16(),
+            status,
             bytes = answer.sent_bytes,
             first_byte_ms = milliseconds(first_byte_seconds),
             total_ms,
             whole = answer.is_whole,
+            sid = text(|detail| detail.session.as_deref()),
+            cid = text(|detail| detail.content.as_deref()),
+            ot = text(|detail| detail.object),
+            br = detail.and_then(|detail| detail.bit_rate_kbps),
+            bl = detail.and_then(|detail| detail.buffer_ms),
+            bs = flag(|detail| detail.is_starved),
+            su = flag(|detail| detail.is_startup),
         );
     }
 }

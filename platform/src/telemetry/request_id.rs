@@ -66,7 +66,7 @@ fn unique_bytes() -> [u8; 10] {
 }
 
 /// The output function of SplitMix64, a bijection.
-fn scramble(word: u64) -> u64 {
+pub(super) fn scramble(word: u64) -> u64 {
     let word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     word ^ (word >> 31)
