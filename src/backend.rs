@@ -9,12 +9,13 @@ use bytes::Bytes;
 use edge::cache::{Cache, CacheBody, CacheMetrics, Settings};
 use edge::target::MANIFEST_PARAMETERS;
 use edge::upstream::Upstreams;
+use edge::upstream::headers::has_looped;
 use http::header::{self, HeaderName, HeaderValue};
 use http::uri::{Authority, Scheme};
-use http::{Method, Request, Response};
+use http::{Method, Request, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use origin::body::MediaBody;
-use origin::{Chunk, Library, OriginService, allow_every_origin, preflight};
+use origin::{Chunk, Library, OriginService, allow_every_origin, preflight, problem_with};
 use platform::config::Config;
 use prometheus_client::registry::Registry;
 
@@ -29,7 +30,7 @@ const CDN_LOOP: HeaderName = HeaderName::from_static("cdn-loop");
 #[derive(Clone)]
 pub enum Backend {
     Origin(OriginService),
-    Upstreams(Cache<Upstreams>),
+    Upstreams(Cache<Upstreams>, Upstreams),
 }
 
 /// What the cache of `config` may keep, and where.
@@ -62,20 +63,21 @@ impl Backend {
         upstreams.register_metrics(registry);
         let metrics = CacheMetrics::default();
         metrics.register(registry);
-        Ok(Self::Upstreams(Cache::open(upstreams, cache_settings(config), metrics)))
+        let cache = Cache::open(upstreams.clone(), cache_settings(config), metrics);
+        Ok(Self::Upstreams(cache, upstreams))
     }
 
     /// Looks after the cache, if there is one. Never ends.
     pub async fn maintain(&self) {
         match self {
             Self::Origin(_) => std::future::pending().await,
-            Self::Upstreams(cache) => cache.maintain().await,
+            Self::Upstreams(cache, _) => cache.maintain().await,
         }
     }
 
     /// Writes down what the cache knows of its disk. Blocks; for the end of the process.
     pub fn save(&self) {
-        if let Self::Upstreams(cache) = self {
+        if let Self::Upstreams(cache, _) = self {
             cache.save();
         }
     }
@@ -84,10 +86,16 @@ impl Backend {
     pub async fn answer(&self, mut request: Request<()>) -> Response<AnswerBody> {
         match self {
             Self::Origin(origin) => origin.answer(&request).await.map(AnswerBody::Media),
-            Self::Upstreams(_) if *request.method() == Method::OPTIONS => {
+            Self::Upstreams(..) if *request.method() == Method::OPTIONS => {
                 preflight().map(AnswerBody::Media)
             }
-            Self::Upstreams(cache) => {
+            // Before the cache: a request that comes back would wait for the fill that it is for.
+            Self::Upstreams(_, upstreams) if has_looped(request.headers(), upstreams.name()) => {
+                let reason = "the request came through this edge before (CDN-Loop)";
+                problem_with(StatusCode::LOOP_DETECTED, "loop_detected", reason)
+                    .map(AnswerBody::Media)
+            }
+            Self::Upstreams(cache, _) => {
                 name_tenant(&mut request);
                 let mut response = cache.answer(request, SystemTime::now()).await;
                 allow_every_origin(response.headers_mut());

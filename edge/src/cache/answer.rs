@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use http::header::{self, HeaderMap};
+use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, Response, StatusCode};
 
 use super::body::{CacheBody, Source};
@@ -14,10 +14,11 @@ use super::key::{CacheKey, KeyHash};
 use super::memory::Pool;
 use super::object::Object;
 use super::policy::{
-    CacheStatus, Decision, Forward, Lookup, Purged, RequestControl, SelectingValues, StoredHead,
-    Why, decide, may_serve_on_error,
+    CacheStatus, Decision, Forward, Lookup, Purged, Refusal, RequestControl, SelectingValues,
+    StoredHead, Why, decide, may_serve_on_error,
 };
 use super::respond::{Asked, Stored, failure, problem, respond};
+use super::slices::SliceJob;
 use super::writer::{Clock, Job};
 use crate::fetch::{Fetch, FetchError};
 
@@ -73,7 +74,8 @@ impl<F: Fetch> Shared<F> {
         };
         let hash = selected.hash;
         let found = self.memory.get(&hash);
-        let stored = found.as_ref().filter(|object| is_for(asking, &object.key, &object.head));
+        let stored =
+            found.as_ref().filter(|o| o.slice.is_none() && is_for(asking, &o.key, &o.head));
         let purged = stored.map_or(Purged::No, |o| self.purges.check(&o.key, &o.head));
         let lookup = Lookup {
             stored: stored.map(|object| &object.head),
@@ -105,12 +107,23 @@ impl<F: Fetch> Shared<F> {
             _ if selected.varies => Forward::VaryMiss,
             _ => Forward::UriMiss,
         };
-        // Nothing is known of the body of a HEAD's answer: it fills nothing.
+        let prior = stored.filter(|_| purged != Purged::Hard).cloned();
+        if prior.is_none() && !is_on_disk {
+            if let Some(object) = self.assemble(asking, &hash) {
+                return Some(self.hit(asking, &object));
+            }
+            if let Some(whole) = self.sliced(asking, &hash) {
+                return self.answer_sliced(asking, hash, whole, forward).await;
+            }
+        }
+        let is_private = self.is_private(&hash, asking.clock.now());
         let is_head = asking.method == Method::HEAD;
-        if (is_head && !is_on_disk) || self.is_private(&hash, asking.clock.now()) {
+        if is_head && (is_private || !(is_on_disk || self.is_filling(&hash))) {
+            return Some(self.pass_head(asking, forward, prior.as_ref()).await);
+        }
+        if is_private {
             return Some(self.pass_alone(asking, forward).await);
         }
-        let prior = stored.filter(|_| purged != Purged::Hard).cloned();
         let known = found.as_ref().map(Arc::as_ptr);
         match self.join_known(asking, hash, prior, known) {
             Joined::LookAgain => None,
@@ -165,8 +178,11 @@ impl<F: Fetch> Shared<F> {
                     status.detail = Some(refusal.as_str());
                     Some(self.pass_response(asking, response, status))
                 }
+                // What the first one brought with it is no reason to go alone.
+                None if *refusal == Refusal::Loop => None,
                 None => Some(self.pass_alone(asking, forward).await),
             },
+            Outcome::Reshaped => None,
             Outcome::Failed(error) => Some(self.fail(asking, error, &status)),
         }
     }
@@ -224,7 +240,7 @@ impl<F: Fetch> Shared<F> {
             return;
         }
         let prior = Some(object.clone());
-        self.join(&asking.key, object.hash, prior, asking.headers, asking.clock, None);
+        self.join(&asking.key, object.hash, prior, asking.headers, asking.clock, None, None);
     }
 
     fn join_known(
@@ -239,7 +255,7 @@ impl<F: Fetch> Shared<F> {
         if !is_current && !self.fills.lock().expect("no holder panics").contains_key(&hash) {
             return Joined::LookAgain;
         }
-        self.join(&asking.key, hash, prior, asking.headers, asking.clock, None)
+        self.join(&asking.key, hash, prior, asking.headers, asking.clock, None, None)
     }
 
     pub(super) fn join(
@@ -250,6 +266,7 @@ impl<F: Fetch> Shared<F> {
         headers: &HeaderMap,
         clock: Clock,
         permit: Option<tokio::sync::OwnedSemaphorePermit>,
+        slice: Option<SliceJob>,
     ) -> Joined {
         let mut fills = self.fills.lock().expect("no holder panics");
         if let Some(fill) = fills.get(&hash) {
@@ -271,10 +288,20 @@ impl<F: Fetch> Shared<F> {
         let fill = Arc::new(Fill::new(self.metrics.clone()));
         fills.insert(hash, fill.clone());
         drop(fills);
+        let forwarded = &self.settings.forwarded_headers;
+        let mut request = fill_request(key, Method::GET, headers, forwarded);
+        if let Some(job) = &slice {
+            let start = job.slice.index * self.settings.slice_bytes;
+            let last = (start + self.settings.slice_bytes).min(job.slice.whole.len_bytes) - 1;
+            let range = HeaderValue::try_from(format!("bytes={start}-{last}"));
+            request.headers_mut().insert(header::RANGE, range.expect("digits make a value"));
+        }
         let job = Job {
             key: key.clone(),
             hash,
-            request: fill_request(key, Method::GET, headers, &self.settings.forwarded_headers),
+            request,
+            may_slice: slice.is_none() && self.may_slice(&Method::GET, headers, &hash),
+            slice,
             viewer: headers.clone(),
             prior,
             clock,
@@ -292,7 +319,7 @@ impl<F: Fetch> Shared<F> {
         }
     }
 
-    fn respond_object(
+    pub(super) fn respond_object(
         &self,
         asking: &Asking<'_>,
         object: &Object,
@@ -302,7 +329,7 @@ impl<F: Fetch> Shared<F> {
         self.respond(asking, &object.head, source, Some(object.body.len_bytes()), status)
     }
 
-    fn respond(
+    pub(super) fn respond(
         &self,
         asking: &Asking<'_>,
         head: &StoredHead,
@@ -353,7 +380,7 @@ fn is_for(asking: &Asking<'_>, key: &CacheKey, head: &StoredHead) -> bool {
     *key == asking.key && matches_selecting(&head.selecting, asking.headers)
 }
 
-fn matches_selecting(stored: &SelectingValues, request: &HeaderMap) -> bool {
+pub(super) fn matches_selecting(stored: &SelectingValues, request: &HeaderMap) -> bool {
     let names = super::policy::VaryNames(stored.iter().map(|(name, _)| name.clone()).collect());
     stored.is_empty()
         || super::policy::selecting_values(&names, request).is_some_and(|found| found == *stored)

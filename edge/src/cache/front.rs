@@ -19,6 +19,7 @@ use super::policy::{CacheStatus, RequestControl};
 use super::purge::{Purge, Purges};
 use super::respond::problem;
 use super::settings::Settings;
+use super::slices::Whole;
 use super::tags::{TagRow, TagTable};
 use super::variants::Variants;
 use super::writer::{Clock, Fills};
@@ -30,6 +31,8 @@ const SEEN_MAX: usize = 65_536;
 const PRIVATE_MAX: usize = 16_384;
 /// Objects whose origin failed a moment ago.
 const FAILING_MAX: usize = 16_384;
+/// Objects known to be large.
+const LARGE_MAX: usize = 16_384;
 /// Objects being written to disk at a time.
 const DISK_WRITES_MAX: usize = 4;
 
@@ -57,6 +60,9 @@ pub(super) struct Shared<F> {
     pub(super) private: Bounded<KeyHash, SystemTime>,
     pub(super) failing: Bounded<KeyHash, SystemTime>,
     pub(super) seen: Bounded<KeyHash, ()>,
+    /// Objects that are worth slicing, and those whose origin has no ranges.
+    pub(super) large: Bounded<KeyHash, Arc<Whole>>,
+    pub(super) no_ranges: Bounded<KeyHash, ()>,
     pub(super) disk_writes: Arc<Semaphore>,
     prefetches: Arc<Semaphore>,
     scanned: watch::Sender<bool>,
@@ -109,6 +115,8 @@ impl<F: Fetch> Cache<F> {
             private: Bounded::new(PRIVATE_MAX),
             failing: Bounded::new(FAILING_MAX),
             seen: Bounded::new(SEEN_MAX),
+            large: Bounded::new(LARGE_MAX),
+            no_ranges: Bounded::new(LARGE_MAX),
             disk_writes: Arc::new(Semaphore::new(DISK_WRITES_MAX)),
             prefetches: Arc::new(Semaphore::new(settings.prefetches_max)),
             scanned,
@@ -188,7 +196,7 @@ impl<F: Fetch> Cache<F> {
             shared.metrics.prefetches_refused.inc();
             return false;
         };
-        let joined = shared.join(&key, selected.hash, None, headers, clock, Some(permit));
+        let joined = shared.join(&key, selected.hash, None, headers, clock, Some(permit), None);
         let is_started = matches!(joined, Joined::Fill { is_leader: true, .. });
         if is_started {
             shared.metrics.prefetches.inc();

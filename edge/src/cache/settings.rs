@@ -21,6 +21,9 @@ pub struct Settings {
     pub vod_bytes: u64,
     /// Larger answers are passed on, and one whose length isn't announced breaks off there.
     pub object_bytes_max: u64,
+    /// A range of a larger object is fetched in slices of this size instead of with the whole.
+    pub sliced_from_bytes: u64,
+    pub slice_bytes: u64,
     /// Memory for answers on their way in, all together; beyond it answers are passed on.
     pub filling_bytes_max: u64,
     /// To the head of an origin's answer, retries included.
@@ -78,6 +81,8 @@ impl Default for Settings {
             live_lifetime_max: Duration::from_secs(60),
             vod_bytes: 512 << 20,
             object_bytes_max: 64 << 20,
+            sliced_from_bytes: 8 << 20,
+            slice_bytes: 1 << 20,
             filling_bytes_max: 512 << 20,
             fetch_timeout: Duration::from_secs(20),
             idle_timeout: Duration::from_secs(15),

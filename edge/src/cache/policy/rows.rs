@@ -379,6 +379,66 @@ fn section_3_2_and_4_3_4_what_a_304_changes() {
     assert!(matches!(update("etag: W/\"b\""), Freshened::Updated(_)));
 }
 
+/// RFC 9111 4.3.5, sentence by sentence.
+#[test]
+fn section_4_3_5_what_a_head_changes() {
+    let old = stored(
+        "date: {-50}\netag: \"a\"\nlast-modified: {-99}\ncontent-type: video/mp4
+         cache-control: max-age=9\nx: 1\ny: 1",
+    );
+    let head = |status: u16, lines: &str| {
+        let answer = (StatusCode::from_u16(status).unwrap(), headers(lines));
+        freshen_by_head(&old, 7, answer, (at(T + 10), at(T + 10)), 9, &Policy::default())
+    };
+    // "receives a 200 (OK) response": any other one says nothing.
+    for status in [204, 304, 404, 500] {
+        assert!(head(status, "etag: \"b\"").is_none(), "{status}");
+    }
+    // "matching values for any received validator fields (ETag and Last-Modified) and, if the HEAD
+    // response has a Content-Length header field, the value of Content-Length matches": update.
+    for lines in [
+        "etag: \"a\"\ncontent-length: 7\nlast-modified: {-99}",
+        "etag: \"a\"",
+        "last-modified: {-99}",
+        "content-length: 7",
+        "content-type: video/mp4",
+    ] {
+        let lines = format!("{lines}\ncache-control: max-age=5\nx: 2");
+        let Some(Freshened::Updated(new)) = head(200, &lines) else {
+            panic!("{lines}");
+        };
+        // "SHOULD update the stored response as described in Section 3.2".
+        assert_eq!(
+            (&new.headers["x"], &new.headers["y"]),
+            (&"2".parse().unwrap(), &old.headers["y"])
+        );
+        assert!(new.is_fresh(at(T + 14)) && !new.is_fresh(at(T + 15)));
+        assert_eq!((new.purge_stamp, new.status), (9, StatusCode::OK));
+        assert!(!new.headers.contains_key("content-length"));
+    }
+    // "otherwise, the cache SHOULD consider the stored response to be stale".
+    for lines in [
+        "etag: \"b\"\ncontent-length: 7",
+        "etag: W/\"a\"",
+        "etag: \"a\"\ncontent-length: 8",
+        "etag: \"a\"\ncontent-length: many",
+        "etag: \"a\"\nlast-modified: {-98}",
+        // Not in the RFC: what would put a wrong label on the bytes.
+        "etag: \"a\"\ncontent-type: text/html",
+        "etag: \"a\"\ncontent-encoding: gzip",
+        "etag: \"a\"\nvary: x",
+        "etag: \"a\"\ncache-control: no-store",
+        "etag: \"a\"\ncache-control: private",
+    ] {
+        assert!(matches!(head(200, lines), Some(Freshened::Mismatch)), "{lines}");
+    }
+    // An error that is stored is no representation that a HEAD's 200 tells of.
+    let error = stored_with(404, "etag: \"a\"", &Policy::default());
+    let answer = (StatusCode::OK, headers("etag: \"a\""));
+    let times = (at(T), at(T));
+    assert!(freshen_by_head(&error, 7, answer, times, 9, &Policy::default()).is_none());
+}
+
 #[test]
 fn section_3_1_what_is_not_kept() {
     let head = stored("connection: a, keep-alive\na: 1\nb: 2\ntransfer-encoding: chunked\nte: x");
@@ -427,6 +487,34 @@ fn rfc_9110_14_ranges() {
     assert_eq!(wanted_ranges(&Method::HEAD, &request, &stored(""), 100), Wanted::All);
     let error = stored_with(404, "", &Policy::default());
     assert_eq!(wanted_ranges(&Method::GET, &request, &error, 100), Wanted::All);
+}
+
+#[test]
+fn rfc_9110_14_4_content_range() {
+    let read = |text: &str| {
+        content_range(&HeaderValue::from_str(text).unwrap()).map(|r| (r.start, r.end, r.total))
+    };
+    assert_eq!(read("bytes 0-0/1"), Some((0, 1, Some(1))));
+    assert_eq!(read("bytes 5-9/*"), Some((5, 10, None)));
+    assert_eq!(read("Bytes 5-9/10"), Some((5, 10, Some(10))));
+    // 14.4: a last position below the first one, or not below the length, is invalid.
+    for bad in [
+        "bytes 5-4/10",
+        "bytes 5-10/10",
+        "bytes */10",
+        "bytes 0-1",
+        "bytes=0-1/2",
+        "lines 0-1/2",
+        "bytes +0-1/2",
+        "bytes 0-1/+2",
+        "bytes 0- 1/2",
+        "bytes 0-18446744073709551615/*",
+        "bytes -1/2",
+        "bytes 0-1/",
+        "",
+    ] {
+        assert_eq!(read(bad), None, "{bad}");
+    }
 }
 
 proptest! {

@@ -2,7 +2,10 @@
 
 mod collapse;
 mod disk;
+mod heads;
 mod origin;
+mod parts;
+mod poison;
 mod purges;
 mod reuse;
 mod trouble;
