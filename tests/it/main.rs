@@ -13,6 +13,9 @@
 mod bad_input;
 mod boxes;
 mod client;
+mod double;
+mod edge_faults;
+mod edge_flood;
 mod edges;
 mod faults;
 mod http;
@@ -31,6 +34,7 @@ mod server;
 mod shaka;
 mod signed;
 mod source_tables;
+mod tiers;
 mod titles;
 mod tools;
 mod transport;

@@ -1,6 +1,7 @@
 //! The way of one request through the cache.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
 use http::header::{self, HeaderMap, HeaderValue};
@@ -160,9 +161,13 @@ impl<F: Fetch> Shared<F> {
                 if !is_leader && !filling.is_shared {
                     return Some(self.pass_alone(asking, forward).await);
                 }
-                if is_leader { &self.metrics.misses } else { &self.metrics.collapsed }.inc();
-                status.forward_status = Some(head.status.as_u16());
-                status.is_stored = true;
+                if filling.is_from_disk {
+                    status = self.count_disk_hit(asking, head);
+                } else {
+                    if is_leader { &self.metrics.misses } else { &self.metrics.collapsed }.inc();
+                    status.forward_status = Some(head.status.as_u16());
+                    status.is_stored = true;
+                }
                 let source = Source::Filling(fill.clone());
                 Some(self.respond(asking, head, source, filling.len_bytes, status))
             }
@@ -185,6 +190,16 @@ impl<F: Fetch> Shared<F> {
             Outcome::Reshaped => None,
             Outcome::Failed(error) => Some(self.fail(asking, error, &status)),
         }
+    }
+
+    /// Of an object that is still being read.
+    fn count_disk_hit(&self, asking: &Asking<'_>, head: &StoredHead) -> CacheStatus {
+        self.metrics.disk_hits.inc();
+        for row in self.tags.counters(&head.tags) {
+            row.hits.fetch_add(1, Ordering::Relaxed);
+        }
+        let ttl_seconds = head.ttl_seconds(asking.clock.now());
+        CacheStatus { detail: Some("disk"), ..CacheStatus::hit(ttl_seconds) }
     }
 
     fn follow_object(
@@ -225,7 +240,9 @@ impl<F: Fetch> Shared<F> {
     fn hit(self: &Arc<Self>, asking: &Asking<'_>, object: &Arc<Object>) -> Response<CacheBody> {
         let now = asking.clock.now();
         let earlier = object.count_hit();
-        if earlier == 0 && self.memory.pool(object.head.lifetime) == Pool::Vod {
+        // The second request; and later ones, ever more rarely, where the disk was busy then.
+        let is_time = earlier == 0 || earlier.is_power_of_two();
+        if is_time && object.wants_disk() && self.memory.pool(object) == Pool::Vod {
             self.keep_on_disk(object.clone());
         }
         let is_fresh = object.head.is_fresh(now);

@@ -66,6 +66,8 @@ pub struct FillHead {
     pub is_shared: bool,
     /// The bytes are those of a slice; the head is the whole's.
     pub slice: Option<Slice>,
+    /// The bytes come from disk: a hit for everyone.
+    pub is_from_disk: bool,
 }
 
 #[derive(Debug)]

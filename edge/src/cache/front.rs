@@ -2,12 +2,12 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use http::header::{self, HeaderMap};
 use http::{Request, Response, StatusCode};
 use quick_cache::sync::Cache as Bounded;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 
 use super::answer::{Asking, Joined};
 use super::body::CacheBody;
@@ -65,6 +65,7 @@ pub(super) struct Shared<F> {
     pub(super) no_ranges: Bounded<KeyHash, ()>,
     pub(super) disk_writes: Arc<Semaphore>,
     prefetches: Arc<Semaphore>,
+    pub(super) sweep_wanted: Notify,
     scanned: watch::Sender<bool>,
     pub(super) metrics: CacheMetrics,
 }
@@ -101,8 +102,14 @@ impl<F: Fetch> Cache<F> {
                 scanned.send_replace(true);
             });
         }
-        let memory =
-            MemoryTier::new(settings.live_bytes, settings.vod_bytes, settings.live_lifetime_max);
+        let memory = MemoryTier::new(
+            settings.live_bytes,
+            settings.vod_bytes,
+            settings.live_lifetime_max,
+            settings.live_prefixes.clone(),
+        );
+        let variants = Variants::new(settings.variants_max);
+        variants.restore(disk.as_ref().map_or_else(Vec::new, |disk| disk.load_vary()));
         let shared = Shared {
             fetch,
             memory,
@@ -110,7 +117,7 @@ impl<F: Fetch> Cache<F> {
             purges,
             purge_log,
             tags: TagTable::default(),
-            variants: Variants::new(settings.variants_max),
+            variants,
             fills: Fills::default(),
             private: Bounded::new(PRIVATE_MAX),
             failing: Bounded::new(FAILING_MAX),
@@ -119,6 +126,7 @@ impl<F: Fetch> Cache<F> {
             no_ranges: Bounded::new(LARGE_MAX),
             disk_writes: Arc::new(Semaphore::new(DISK_WRITES_MAX)),
             prefetches: Arc::new(Semaphore::new(settings.prefetches_max)),
+            sweep_wanted: Notify::new(),
             scanned,
             metrics,
             settings,
@@ -164,6 +172,9 @@ impl<F: Fetch> Cache<F> {
     pub async fn purge(&self, purge: Purge, now: SystemTime) -> Purging {
         self.shared.metrics.purges.inc();
         let stamp = self.shared.purges.apply(&purge, now);
+        if !purge.is_soft {
+            self.shared.free_purged(&purge.scope).await;
+        }
         let Some(log) = self.shared.purge_log.clone() else {
             return Purging { is_durable: self.shared.disk.is_none() };
         };
@@ -220,26 +231,33 @@ impl<F: Fetch> Cache<F> {
         self.shared.tags.rows()
     }
 
-    /// Runs until dropped: keeps the snapshot of the disk's index and the gauges up to date.
+    /// Runs until dropped: keeps the snapshots of the disk tier and the gauges up to date, and gives
+    /// back the room of what was purged.
     pub async fn maintain(&self) {
-        let disk = self.shared.disk.clone();
-        let interval = disk
-            .as_ref()
-            .map_or(std::time::Duration::from_secs(60), |disk| disk.settings().snapshot_interval);
-        loop {
-            tokio::time::sleep(interval).await;
-            self.show();
-            if let Some(disk) = disk.clone() {
-                // A panic of the thread would be the snapshot's loss alone.
-                let _ = tokio::task::spawn_blocking(move || disk.save_snapshot()).await;
-            }
+        tokio::select! {
+            () = self.shared.sweep_forever() => {}
+            () = self.snapshot_forever() => {}
         }
     }
 
-    /// Writes the index down; blocks. For the end of the process.
+    async fn snapshot_forever(&self) {
+        let disk = self.shared.disk.as_ref();
+        let interval =
+            disk.map_or(Duration::from_secs(60), |disk| disk.settings().snapshot_interval);
+        loop {
+            tokio::time::sleep(interval).await;
+            self.show();
+            let cache = self.clone();
+            // A panic of the thread would be the snapshot's loss alone.
+            let _ = tokio::task::spawn_blocking(move || cache.save()).await;
+        }
+    }
+
+    /// Writes down the index and what URLs vary by; blocks. For the end of the process, too.
     pub fn save(&self) {
         if let Some(disk) = &self.shared.disk {
             disk.save_snapshot();
+            disk.save_vary(&self.shared.variants.rows());
         }
     }
 

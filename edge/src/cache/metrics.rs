@@ -31,6 +31,7 @@ pub struct CacheMetrics {
     pub disk_evictions: Counter,
     pub disk_errors: Counter,
     pub disk_rotten: Counter,
+    pub swept: Counter,
 }
 
 impl CacheMetrics {
@@ -55,6 +56,7 @@ impl CacheMetrics {
             ("disk_writes_dropped", "Objects not written: disk busy", &self.disk_writes_dropped),
             ("disk_evictions", "Objects evicted from disk", &self.disk_evictions),
             ("disk_errors", "Failed reads and writes of the disk tier", &self.disk_errors),
+            ("swept", "Purged objects removed from disk by a sweep", &self.swept),
             ("disk_rotten", "Objects on disk whose checksum failed", &self.disk_rotten),
         ] {
             registry.register(name, help, counter.clone());

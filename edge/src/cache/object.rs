@@ -69,6 +69,16 @@ impl Object {
         self.hits.fetch_add(1, Ordering::Relaxed)
     }
 
+    /// Whether it may go to disk, and nobody has taken it there.
+    pub fn wants_disk(&self) -> bool {
+        !self.keep_off_disk && !self.is_on_disk.load(Ordering::Relaxed)
+    }
+
+    /// After a write that came to nothing: a later one may try again.
+    pub fn unclaim_disk(&self) {
+        self.is_on_disk.store(false, Ordering::Relaxed);
+    }
+
     /// True for the first caller only, who then writes it.
     pub fn claim_disk(&self) -> bool {
         !self.keep_off_disk && !self.is_on_disk.swap(true, Ordering::Relaxed)

@@ -45,7 +45,31 @@ impl<F: Fetch> Shared<F> {
         body: FetchBody,
         announced: Option<u64>,
     ) -> Result<(), FetchError> {
-        let mut inflow = Inflow { body, count: 0, announced, skip: 0 };
+        let inflow = Inflow { body, count: 0, announced, skip: 0 };
+        self.pump_on(job, head, inflow).await
+    }
+
+    /// Gets the rest of an answer whose source failed.
+    pub(super) async fn go_on(
+        &self,
+        job: &Job,
+        head: &StoredHead,
+        count: u64,
+        announced: u64,
+        error: FetchError,
+    ) -> Result<(), FetchError> {
+        match self.resume(job, head, count, Some(announced)).await {
+            Some(inflow) => self.pump_on(job, head, inflow).await,
+            None => Err(error),
+        }
+    }
+
+    async fn pump_on(
+        &self,
+        job: &Job,
+        head: &StoredHead,
+        mut inflow: Inflow,
+    ) -> Result<(), FetchError> {
         for _ in 0..RESUMES_MAX {
             match self.pump_once(job, &mut inflow).await {
                 Ok(()) => return Ok(()),

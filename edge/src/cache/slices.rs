@@ -34,6 +34,9 @@ use crate::fetch::{Fetch, FetchBody, FetchError};
 /// How often a slice is looked for anew when what was waited for turned out to be something else.
 const ATTEMPTS_MAX: usize = 4;
 
+/// Slices of one object that are looked for when it goes; a terabyte in slices of a mebibyte.
+const SLICES_MAX: u64 = 1 << 20;
+
 /// Which bytes of which representation a slice holds.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Slice {
@@ -239,6 +242,7 @@ impl<F: Fetch> Shared<F> {
             len_bytes: Some(len_bytes),
             is_shared,
             slice: Some(slice.clone()),
+            is_from_disk: false,
         };
         job.fill.resolve(Outcome::Streaming(Arc::new(fill_head)));
         let result = self.pump(job, &head, body, Some(len_bytes)).await;
@@ -272,18 +276,23 @@ impl<F: Fetch> Shared<F> {
         whole.len_bytes.saturating_sub(start).min(self.settings.slice_bytes)
     }
 
+    /// Names of the slices that there may be of an object.
+    pub(super) fn slice_hashes(&self, whole_hash: &KeyHash) -> Vec<KeyHash> {
+        let slice_bytes = self.settings.slice_bytes;
+        let len_bytes = self.large.get(whole_hash).map_or(0, |whole| whole.len_bytes);
+        let indices = 0..len_bytes.div_ceil(slice_bytes).min(SLICES_MAX);
+        indices.map(|index| slice_hash(whole_hash, index, slice_bytes)).collect()
+    }
+
     /// A whole object out of slices, when all of them are there and fresh.
     pub(super) fn assemble(&self, asking: &Asking<'_>, hash: &KeyHash) -> Option<Arc<Object>> {
         let whole = self.large.get(hash)?;
-        let slice_bytes = self.settings.slice_bytes;
         if whole.len_bytes > self.settings.object_bytes_max {
             return None;
         }
         let mut oldest: Option<StoredHead> = None;
         let mut body = Pieces::default();
-        let hashes: Vec<_> = (0..whole.len_bytes.div_ceil(slice_bytes))
-            .map(|index| slice_hash(hash, index, slice_bytes))
-            .collect();
+        let hashes = self.slice_hashes(hash);
         for (index, slice) in hashes.iter().enumerate() {
             let object = self.memory.get(slice)?;
             let wanted = Slice { index: index as u64, whole: whole.clone() };

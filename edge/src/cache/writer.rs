@@ -16,9 +16,10 @@ use super::key::{CacheKey, KeyHash};
 use super::memory::Pool;
 use super::object::Object;
 use super::policy::{
-    Control, Decision, Freshened, Lookup, Purged, Refusal, RequestControl, StoredHead, Storing,
+    Control, Decision, Freshened, Lookup, Refusal, RequestControl, StoredHead, Storing,
     add_validators, decide, freshen, may_serve_on_error, selecting_values, storing,
 };
+use super::shelf::OnDisk;
 use super::slices::SliceJob;
 use crate::fetch::{Fetch, FetchBody, FetchError};
 
@@ -105,7 +106,16 @@ impl<F: Fetch> Shared<F> {
         let _permit = job.permit.take();
         let mut guard = Guard { fills: &self.fills, hashes: vec![job.hash], fill: fill.clone() };
         if job.prior.is_none() && job.slice.is_none() {
-            job.prior = self.read_disk(&job).await;
+            match self.open_disk(&job).await {
+                Some(OnDisk::Large(reading)) => {
+                    let result = self.stream_disk(&job, *reading).await;
+                    guard.release();
+                    fill.finish(result);
+                    return;
+                }
+                Some(OnDisk::Whole(object)) => job.prior = Some(object),
+                None => {}
+            }
             if let Some(object) = self.usable_as_it_is(&job) {
                 self.memory.insert(object.clone());
                 guard.release();
@@ -223,8 +233,13 @@ impl<F: Fetch> Shared<F> {
         }
         let keep_off_disk = response.extensions().get::<KeepOffDisk>().is_some();
         let is_shared = head.is_fresh(job.clock.now()) && !head.control.no_cache;
-        let fill_head =
-            FillHead { head: head.clone(), len_bytes: announced, is_shared, slice: None };
+        let fill_head = FillHead {
+            head: head.clone(),
+            len_bytes: announced,
+            is_shared,
+            slice: None,
+            is_from_disk: false,
+        };
         job.fill.resolve(Outcome::Streaming(Arc::new(fill_head)));
         let result = self.pump(job, &head, response.into_body(), announced).await;
         match result {
@@ -278,17 +293,20 @@ impl<F: Fetch> Shared<F> {
         Ok(head)
     }
 
-    fn store(self: &Arc<Self>, job: &Job, head: StoredHead, keep_off_disk: bool) {
+    pub(super) fn store(self: &Arc<Self>, job: &Job, head: StoredHead, keep_off_disk: bool) {
         let body = Arc::new(job.fill.whole().compact());
         let counters = self.tags.filled(&head.tags, body.len_bytes());
         let mut object = Object::new(job.key.clone(), head, body, counters);
         object.keep_off_disk = keep_off_disk;
-        self.insert(Arc::new(object));
+        // Purged while it came in: nobody would be shown it.
+        if !self.is_gone(&object) {
+            self.insert(Arc::new(object));
+        }
     }
 
     /// Into memory; to disk when it was asked for before, or lies there in an older form.
     pub(super) fn insert(self: &Arc<Self>, object: Arc<Object>) {
-        let is_vod = self.memory.pool(object.head.lifetime) == Pool::Vod;
+        let is_vod = self.memory.pool(&object) == Pool::Vod;
         let is_known = self.seen.get(&object.hash).is_some();
         self.seen.insert(object.hash, ());
         let is_on_disk = self.disk.as_ref().is_some_and(|disk| disk.contains(&object.hash));
@@ -296,40 +314,6 @@ impl<F: Fetch> Shared<F> {
         if is_on_disk || (is_vod && is_known) {
             self.keep_on_disk(object);
         }
-    }
-
-    /// Hands an object to a thread that writes it, unless enough of them are busy.
-    pub(super) fn keep_on_disk(self: &Arc<Self>, object: Arc<Object>) {
-        let Some(disk) = self.disk.clone() else {
-            return;
-        };
-        let Ok(permit) = self.disk_writes.clone().try_acquire_owned() else {
-            self.metrics.disk_writes_dropped.inc();
-            return;
-        };
-        if object.claim_disk() {
-            tokio::task::spawn_blocking(move || {
-                disk.write(&object);
-                drop(permit);
-            });
-        }
-    }
-
-    async fn read_disk(&self, job: &Job) -> Option<Arc<Object>> {
-        let disk = self.disk.clone().filter(|disk| disk.contains(&job.hash))?;
-        let hash = job.hash;
-        let read = tokio::task::spawn_blocking(move || disk.read(&hash)).await;
-        let (meta, body) = read.ok().flatten().filter(|(meta, _)| meta.key == job.key)?;
-        let head = meta.into_head(&self.settings.policy);
-        let counters = self.tags.counters(&head.tags);
-        let object = Object::new(job.key.clone(), head, Arc::new(body), counters);
-        object.claim_disk();
-        if self.purges.check(&job.key, &object.head) == Purged::Hard {
-            let disk = self.disk.clone()?;
-            tokio::task::spawn_blocking(move || disk.remove(&hash));
-            return None;
-        }
-        Some(Arc::new(object))
     }
 
     /// What came from disk and needs no origin.
