@@ -8,7 +8,6 @@ use std::sync::{Arc, Mutex};
 /// One request as it came.
 #[derive(Clone, Debug)]
 pub(crate) struct Asked {
-    pub(crate) method: String,
     pub(crate) path: String,
     /// Names in lower case.
     pub(crate) headers: Vec<(String, String)>,
@@ -89,7 +88,7 @@ fn read_request(reader: &mut impl BufRead) -> Option<Asked> {
     let mut line = String::new();
     reader.read_line(&mut line).ok().filter(|bytes| *bytes > 0)?;
     let mut words = line.split(' ');
-    let (method, path) = (words.next()?.to_owned(), words.next()?.to_owned());
+    let path = words.nth(1)?.to_owned();
     let mut headers = Vec::new();
     loop {
         let mut line = String::new();
@@ -98,7 +97,7 @@ fn read_request(reader: &mut impl BufRead) -> Option<Asked> {
             Some((name, value)) => {
                 headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
             }
-            None => return Some(Asked { method, path, headers }),
+            None => return Some(Asked { path, headers }),
         }
     }
 }

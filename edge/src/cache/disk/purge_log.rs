@@ -50,12 +50,17 @@ impl PurgeLog {
             purges.restore_floor(floor);
             bytes = write_floor(&path, floor)?;
         }
-        let mut file = OpenOptions::new().create(true).append(true).open(&path)?;
+        let mut file = match OpenOptions::new().create(true).append(true).open(&path) {
+            Ok(file) => Some(file),
+            // What lies there can still be read. Purges are tried, and reported as not durable.
+            Err(error) if is_read_only(&error) => None,
+            Err(error) => return Err(error),
+        };
         // A torn last line must not swallow the next one.
-        if text.last().is_some_and(|byte| *byte != b'\n') {
+        if let Some(file) = file.as_mut().filter(|_| text.last().is_some_and(|b| *b != b'\n')) {
             file.write_all(b"\n")?;
         }
-        Ok(Self { path, tail: Mutex::new(Tail { file: Some(file), bytes }) })
+        Ok(Self { path, tail: Mutex::new(Tail { file, bytes }) })
     }
 
     /// Writes a purge down; with `sync`, it is on the disk when this returns.
@@ -85,6 +90,11 @@ impl PurgeLog {
         tail.file = Some(file);
         Ok(())
     }
+}
+
+fn is_read_only(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
+    matches!(error.kind(), PermissionDenied | ReadOnlyFilesystem)
 }
 
 /// Replaces a log by one line that purges more than it did; the new length.
