@@ -30,7 +30,7 @@ const CDN_LOOP: HeaderName = HeaderName::from_static("cdn-loop");
 #[derive(Clone)]
 pub enum Backend {
     Origin(OriginService),
-    Upstreams(Cache<Upstreams>, Upstreams),
+    Upstreams(Cache<Upstreams>),
 }
 
 /// What the cache of `config` may keep, and where.
@@ -63,21 +63,20 @@ impl Backend {
         upstreams.register_metrics(registry);
         let metrics = CacheMetrics::default();
         metrics.register(registry);
-        let cache = Cache::open(upstreams.clone(), cache_settings(config), metrics);
-        Ok(Self::Upstreams(cache, upstreams))
+        Ok(Self::Upstreams(Cache::open(upstreams, cache_settings(config), metrics)))
     }
 
     /// Looks after the cache, if there is one. Never ends.
     pub async fn maintain(&self) {
         match self {
             Self::Origin(_) => std::future::pending().await,
-            Self::Upstreams(cache, _) => cache.maintain().await,
+            Self::Upstreams(cache) => cache.maintain().await,
         }
     }
 
     /// Writes down what the cache knows of its disk. Blocks; for the end of the process.
     pub fn save(&self) {
-        if let Self::Upstreams(cache, _) = self {
+        if let Self::Upstreams(cache) = self {
             cache.save();
         }
     }
@@ -86,16 +85,16 @@ impl Backend {
     pub async fn answer(&self, mut request: Request<()>) -> Response<AnswerBody> {
         match self {
             Self::Origin(origin) => origin.answer(&request).await.map(AnswerBody::Media),
-            Self::Upstreams(..) if *request.method() == Method::OPTIONS => {
+            Self::Upstreams(_) if *request.method() == Method::OPTIONS => {
                 preflight().map(AnswerBody::Media)
             }
             // Before the cache: a request that comes back would wait for the fill that it is for.
-            Self::Upstreams(_, upstreams) if has_looped(request.headers(), upstreams.name()) => {
+            Self::Upstreams(cache) if has_looped(request.headers(), cache.fetch().name()) => {
                 let reason = "the request came through this edge before (CDN-Loop)";
                 problem_with(StatusCode::LOOP_DETECTED, "loop_detected", reason)
                     .map(AnswerBody::Media)
             }
-            Self::Upstreams(cache, _) => {
+            Self::Upstreams(cache) => {
                 name_tenant(&mut request);
                 let mut response = cache.answer(request, SystemTime::now()).await;
                 allow_every_origin(response.headers_mut());

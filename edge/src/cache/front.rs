@@ -170,16 +170,24 @@ impl<F: Fetch> Cache<F> {
 
     /// Purges at once in every tier, fills under way included, and writes it down.
     pub async fn purge(&self, purge: Purge, now: SystemTime) -> Purging {
-        self.shared.metrics.purges.inc();
-        let stamp = self.shared.purges.apply(&purge, now);
-        if !purge.is_soft {
-            self.shared.free_purged(&purge.scope).await;
-        }
+        self.purge_all(vec![purge], now).await
+    }
+
+    /// As [`Self::purge`], for many at the price of one write to the disk.
+    pub async fn purge_all(&self, purges: Vec<Purge>, now: SystemTime) -> Purging {
+        self.shared.metrics.purges.inc_by(purges.len() as u64);
+        let stamped = |purge: Purge| (self.shared.purges.apply(&purge, now), purge);
+        let stamped: Vec<_> = purges.into_iter().map(stamped).collect();
+        self.shared.free_purged(stamped.iter().map(|(_, purge)| purge)).await;
         let Some(log) = self.shared.purge_log.clone() else {
             return Purging { is_durable: self.shared.disk.is_none() };
         };
-        let written = tokio::task::spawn_blocking(move || log.append(&purge, stamp, true)).await;
-        let is_durable = matches!(written, Ok(Ok(())));
+        let written = tokio::task::spawn_blocking(move || {
+            let last = stamped.len().saturating_sub(1);
+            let mut lines = stamped.iter().enumerate();
+            lines.try_for_each(|(at, (stamp, purge))| log.append(purge, *stamp, at == last))
+        });
+        let is_durable = matches!(written.await, Ok(Ok(())));
         if !is_durable {
             self.shared.metrics.disk_errors.inc();
             tracing::warn!("a purge could not be written down and won't outlast a restart");
@@ -213,6 +221,15 @@ impl<F: Fetch> Cache<F> {
             shared.metrics.prefetches.inc();
         }
         is_started
+    }
+
+    /// Where objects come from.
+    pub fn fetch(&self) -> &F {
+        &self.shared.fetch
+    }
+
+    pub fn settings(&self) -> &Settings {
+        &self.shared.settings
     }
 
     pub fn metrics(&self) -> &CacheMetrics {

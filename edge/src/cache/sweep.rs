@@ -9,52 +9,58 @@ use std::time::Duration;
 
 use super::disk::Meta;
 use super::front::Shared;
-use super::key::{CacheKey, KeyHash};
+use super::key::KeyHash;
 use super::object::Object;
 use super::policy::Purged;
-use super::purge::Scope;
+use super::purge::{Purge, Scope};
 use crate::fetch::Fetch;
 
 const BATCH_FILES: usize = 100;
 const REST: Duration = Duration::from_millis(20);
 
 impl<F: Fetch> Shared<F> {
-    /// Removes what a hard purge hit, or leaves it to the next sweep of the disk.
-    pub(super) async fn free_purged(self: &Arc<Self>, scope: &Scope) {
-        let Scope::Url(key) = scope else {
-            for hash in self.memory.find(|object| self.is_gone(object)) {
-                self.memory.remove(&hash);
-            }
-            self.sweep_wanted.notify_one();
-            return;
-        };
-        let mut hashes = self.variants.hashes(key);
-        hashes.push(key.hash());
-        hashes.retain(|hash| {
-            self.forget_purged(key, hash);
-            self.disk.as_ref().is_some_and(|disk| disk.contains(hash))
-        });
-        if let Some(disk) = self.disk.clone().filter(|_| !hashes.is_empty()) {
-            let shared = self.clone();
-            let key = key.clone();
-            let remove = move || {
-                for hash in hashes {
-                    let meta = disk.peek(&hash).filter(|meta| meta.key == key);
-                    if meta.is_some_and(|meta| shared.is_gone_meta(meta)) {
-                        disk.remove(&hash);
-                    }
+    /// Removes what hard purges hit from memory, and the files of URLs; other files are left to the
+    /// next sweep.
+    pub(super) async fn free_purged(self: &Arc<Self>, purges: impl Iterator<Item = &Purge>) {
+        let mut hashes = Vec::new();
+        let mut is_wide = false;
+        for purge in purges.filter(|purge| !purge.is_soft) {
+            match &purge.scope {
+                Scope::Url(key) => {
+                    let variants = self.variants.hashes(key);
+                    hashes.extend(variants.into_iter().chain([key.hash()]));
                 }
-            };
-            // A panic of the thread leaves a file that nobody is shown.
-            let _ = tokio::task::spawn_blocking(remove).await;
+                Scope::Prefix(_) | Scope::Tag(_) => is_wide = true,
+            }
+        }
+        let shared = self.clone();
+        let free = move || {
+            if is_wide {
+                for hash in shared.memory.find(|object| shared.is_gone(object)) {
+                    shared.memory.remove(&hash);
+                }
+            }
+            for hash in hashes {
+                shared.forget_purged(&hash);
+                if let Some(disk) = shared.disk.as_ref().filter(|disk| disk.contains(&hash))
+                    && disk.peek(&hash).is_some_and(|meta| shared.is_gone_meta(meta))
+                {
+                    disk.remove(&hash);
+                }
+            }
+        };
+        // A panic of the thread leaves what nobody is shown.
+        let _ = tokio::task::spawn_blocking(free).await;
+        if is_wide {
+            self.sweep_wanted.notify_one();
         }
     }
 
-    fn forget_purged(&self, key: &CacheKey, hash: &KeyHash) {
+    fn forget_purged(&self, hash: &KeyHash) {
         let mut hashes = self.slice_hashes(hash);
         hashes.push(*hash);
         for hash in hashes {
-            if self.memory.get(&hash).is_some_and(|o| o.key == *key && self.is_gone(&o)) {
+            if self.memory.get(&hash).is_some_and(|object| self.is_gone(&object)) {
                 self.memory.remove(&hash);
             }
         }
