@@ -29,7 +29,7 @@ use std::time::{Duration, Instant};
 
 pub use format::{FIXED_BYTES, FormatError, Lengths, Meta, encode_front, parse_rest};
 pub use index::DiskIndex;
-pub use purge_log::PurgeLog;
+pub use purge_log::{PurgeLog, parse_purge_line};
 pub use reading::Reading;
 pub use vary_file::{VaryRow, decode_vary, encode_vary};
 

@@ -38,7 +38,7 @@ impl PurgeLog {
             Err(error) => return Err(error),
         }
         for line in text.split(|byte| *byte == b'\n') {
-            match parse_line(line) {
+            match parse_purge_line(line) {
                 Some((Some(purge), stamp)) => purges.restore(&purge, stamp),
                 Some((None, floor)) => purges.restore_floor(floor),
                 None => {}
@@ -109,8 +109,8 @@ fn format_line(value: &Value) -> String {
     format!("{:08x} {text}\n", crc32c::crc32c(text.as_bytes()))
 }
 
-/// A purge with its stamp, or a floor.
-fn parse_line(line: &[u8]) -> Option<(Option<Purge>, u64)> {
+/// Reads one line: a purge with its stamp, or a floor.
+pub fn parse_purge_line(line: &[u8]) -> Option<(Option<Purge>, u64)> {
     let (checksum, text) = std::str::from_utf8(line).ok()?.split_once(' ')?;
     if u32::from_str_radix(checksum, 16).ok()? != crc32c::crc32c(text.as_bytes()) {
         return None;

@@ -8,6 +8,7 @@ mod parts;
 mod poison;
 mod purges;
 mod reuse;
+mod tiers;
 mod trouble;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
