@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, Response, StatusCode};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::body::{CacheBody, Source};
 use super::fill::{Fill, ObjectOrigin, Outcome};
@@ -37,6 +38,26 @@ pub(super) struct Asking<'a> {
     pub(super) headers: &'a HeaderMap,
     pub(super) control: RequestControl,
     pub(super) clock: Clock,
+}
+
+/// What is to be fetched, unless somebody does already.
+pub(super) struct Errand<'a> {
+    pub(super) key: &'a CacheKey,
+    pub(super) hash: KeyHash,
+    /// What is stored, to be validated.
+    pub(super) prior: Option<Arc<Object>>,
+    pub(super) headers: &'a HeaderMap,
+    pub(super) clock: Clock,
+    /// A part of the prefetch budget.
+    pub(super) permit: Option<OwnedSemaphorePermit>,
+    pub(super) slice: Option<SliceJob>,
+}
+
+impl<'a> Asking<'a> {
+    fn errand(&'a self, hash: KeyHash, prior: Option<Arc<Object>>) -> Errand<'a> {
+        let (key, headers, clock) = (&self.key, self.headers, self.clock);
+        Errand { key, hash, prior, headers, clock, permit: None, slice: None }
+    }
 }
 
 /// A fill to wait for, or the news that the store has changed since it was looked at.
@@ -256,8 +277,7 @@ impl<F: Fetch> Shared<F> {
         if self.is_private(&object.hash, asking.clock.now()) {
             return;
         }
-        let prior = Some(object.clone());
-        self.join(&asking.key, object.hash, prior, asking.headers, asking.clock, None, None);
+        self.join(asking.errand(object.hash, Some(object.clone())));
     }
 
     fn join_known(
@@ -272,19 +292,11 @@ impl<F: Fetch> Shared<F> {
         if !is_current && !self.fills.lock().expect("no holder panics").contains_key(&hash) {
             return Joined::LookAgain;
         }
-        self.join(&asking.key, hash, prior, asking.headers, asking.clock, None, None)
+        self.join(asking.errand(hash, prior))
     }
 
-    pub(super) fn join(
-        self: &Arc<Self>,
-        key: &CacheKey,
-        hash: KeyHash,
-        prior: Option<Arc<Object>>,
-        headers: &HeaderMap,
-        clock: Clock,
-        permit: Option<tokio::sync::OwnedSemaphorePermit>,
-        slice: Option<SliceJob>,
-    ) -> Joined {
+    pub(super) fn join(self: &Arc<Self>, errand: Errand<'_>) -> Joined {
+        let Errand { key, hash, prior, headers, clock, permit, slice } = errand;
         let mut fills = self.fills.lock().expect("no holder panics");
         if let Some(fill) = fills.get(&hash) {
             return Joined::Fill { fill: fill.clone(), is_leader: false };

@@ -9,7 +9,7 @@ use http::{Request, Response, StatusCode};
 use quick_cache::sync::Cache as Bounded;
 use tokio::sync::{Notify, Semaphore, watch};
 
-use super::answer::{Asking, Joined};
+use super::answer::{Asking, Errand, Joined};
 use super::body::CacheBody;
 use super::disk::{DiskTier, PurgeLog};
 use super::key::{CacheKey, KeyHash};
@@ -215,7 +215,15 @@ impl<F: Fetch> Cache<F> {
             shared.metrics.prefetches_refused.inc();
             return false;
         };
-        let joined = shared.join(&key, selected.hash, None, headers, clock, Some(permit), None);
+        let joined = shared.join(Errand {
+            key: &key,
+            hash: selected.hash,
+            prior: None,
+            headers,
+            clock,
+            permit: Some(permit),
+            slice: None,
+        });
         let is_started = matches!(joined, Joined::Fill { is_leader: true, .. });
         if is_started {
             shared.metrics.prefetches.inc();

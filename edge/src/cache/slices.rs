@@ -16,7 +16,7 @@ use std::sync::Arc;
 use http::header::{ACCEPT_RANGES, CONTENT_RANGE, HeaderValue, IF_RANGE, RANGE};
 use http::{HeaderMap, Method, Response, StatusCode};
 
-use super::answer::{Asking, Joined, matches_selecting};
+use super::answer::{Asking, Errand, Joined, matches_selecting};
 use super::body::{CacheBody, SliceSource, Source};
 use super::fill::{Fill, FillHead, Outcome};
 use super::front::Shared;
@@ -190,21 +190,18 @@ impl<F: Fetch> Shared<F> {
         response: Response<FetchBody>,
         (times, stamp): (Times, u64),
     ) -> Result<(), FetchError> {
-        let whole = match self.whole_of(&response, wanted.slice.index) {
-            Some(whole) => whole,
-            None => {
-                let is_understood = response.status().is_success();
-                self.large.remove(&wanted.whole_hash);
-                if is_understood {
-                    self.no_ranges.insert(wanted.whole_hash, ());
-                }
-                guard.release();
-                match is_understood {
-                    true => job.fill.resolve(Outcome::Reshaped),
-                    false => job.fill.resolve_private(Refusal::Status, response),
-                }
-                return Ok(());
+        let Some(whole) = self.whole_of(&response, wanted.slice.index) else {
+            let is_understood = response.status().is_success();
+            self.large.remove(&wanted.whole_hash);
+            if is_understood {
+                self.no_ranges.insert(wanted.whole_hash, ());
             }
+            guard.release();
+            match is_understood {
+                true => job.fill.resolve(Outcome::Reshaped),
+                false => job.fill.resolve_private(Refusal::Status, response),
+            }
+            return Ok(());
         };
         let (mut parts, body) = response.into_parts();
         parts.headers.remove(CONTENT_RANGE);
@@ -396,7 +393,15 @@ impl<F: Fetch> Slices<F> {
         let hash = slice_hash(&self.whole_hash, index, self.shared.settings.slice_bytes);
         let slice = Slice { index, whole: self.whole.clone() };
         let job = SliceJob { slice, whole_hash: self.whole_hash };
-        self.shared.join(&self.key, hash, prior, &self.headers, self.clock, None, Some(job))
+        self.shared.join(Errand {
+            key: &self.key,
+            hash,
+            prior,
+            headers: &self.headers,
+            clock: self.clock,
+            permit: None,
+            slice: Some(job),
+        })
     }
 
     async fn follow(

@@ -336,6 +336,9 @@ async fn it_goes_on_more_than_once_and_not_for_ever() {
     assert!(get(&cache, "/a", start()).await.body.is_err(), "nothing was kept");
 }
 
+/// In what way an origin goes on from a place.
+type Goes = dyn Fn(&Bytes, usize) -> origin::Answering + Send + Sync;
+
 /// Whatever is not the rest of the same representation breaks the transfer.
 #[tokio::test(start_paused = true)]
 async fn it_goes_on_with_nothing_else() {
@@ -343,7 +346,7 @@ async fn it_goes_on_with_nothing_else() {
     let other = [("etag", "\"b\""), ("cache-control", "max-age=9")];
     let weak = [("etag", "W/\"a\"")];
     let coded = [("etag", "\"a\""), ("content-encoding", "gzip")];
-    let cases: Vec<Box<dyn Fn(&Bytes, usize) -> origin::Answering + Send + Sync>> = vec![
+    let cases: Vec<Box<Goes>> = vec![
         Box::new(move |whole, at| partial(whole, at, None, &other)),
         Box::new(move |whole, at| partial(whole, at, None, &weak)),
         Box::new(move |whole, at| partial(whole, at, None, &coded)),
