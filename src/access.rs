@@ -168,10 +168,7 @@ impl Access {
     /// 400 for a target that can be read in two ways, 403 for one that no token opens, 307 for a
     /// token that is near its end and renewed by its address.
     #[allow(clippy::result_large_err, reason = "the answer is sent as it is")]
-    pub fn admit(
-        &self,
-        request: Request<()>,
-    ) -> Result<Admission, Response<MediaBody>> {
+    pub fn admit(&self, request: Request<()>) -> Result<Admission, Response<MediaBody>> {
         if self.is_open {
             return Ok(Admission::open(self.read(request)?));
         }

@@ -9,12 +9,13 @@ use bytes::Bytes;
 use edge::cache::{Cache, CacheBody, CacheMetrics, Settings};
 use edge::target::MANIFEST_PARAMETERS;
 use edge::upstream::Upstreams;
+use edge::upstream::headers::has_looped;
 use http::header::{self, HeaderName, HeaderValue};
 use http::uri::{Authority, Scheme};
-use http::{HeaderMap, Method, Request, Response};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use origin::body::MediaBody;
-use origin::{Chunk, Library, OriginService, allow_every_origin, preflight};
+use origin::{Chunk, Library, OriginService, allow_every_origin, preflight, problem_with};
 use platform::config::Config;
 use prometheus_client::registry::Registry;
 
@@ -107,6 +108,12 @@ impl Backend {
             Self::Origin(origin) => origin.answer(&request).await.map(AnswerBody::Media),
             Self::Upstreams(_) if *request.method() == Method::OPTIONS => {
                 preflight().map(AnswerBody::Media)
+            }
+            // Before the cache: a request that comes back would wait for the fill that it is for.
+            Self::Upstreams(cache) if has_looped(request.headers(), cache.fetch().name()) => {
+                let reason = "the request came through this edge before (CDN-Loop)";
+                problem_with(StatusCode::LOOP_DETECTED, "loop_detected", reason)
+                    .map(AnswerBody::Media)
             }
             Self::Upstreams(cache) => {
                 name_tenant(&mut request);

@@ -119,7 +119,8 @@ impl Front {
         let judge = self.limits.judge();
         let client = take_address(&judge, access, &request)?;
         let cmcd = self.players.read(&request);
-        let token = (!access.is_open()).then(|| judge.token_in(&request, access.takes_cdn_tokens()));
+        let token =
+            (!access.is_open()).then(|| judge.token_in(&request, access.takes_cdn_tokens()));
         let token = token.flatten();
         let Admission { request, afterwards, grant, session } =
             admit(&judge, access, request, client, token)?;

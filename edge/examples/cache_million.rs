@@ -23,6 +23,7 @@ fn main() {
         folder: folder.clone(),
         bytes_max: u64::MAX,
         object_bytes_max: 1 << 20,
+        write_bytes_per_second: 0,
         snapshot_interval: Duration::from_secs(60),
     };
 

@@ -55,6 +55,7 @@ fn open(folder: &Path) -> (Cache<Origin>, Origin) {
             // Less than all objects take, so that the tier evicts, too.
             bytes_max: 60 << 20,
             object_bytes_max: 4 << 20,
+            write_bytes_per_second: 0,
             snapshot_interval: Duration::from_millis(20),
         }),
         ..Settings::default()

@@ -1,9 +1,12 @@
 //! What the edge's cache reads: fields that say what may be kept, and files of its disk tier.
 
-use edge::cache::disk::{FIXED_BYTES, Lengths, encode_front, parse_rest};
+use edge::cache::disk::{
+    DiskIndex, FIXED_BYTES, Lengths, decode_vary, encode_front, encode_vary, parse_purge_line,
+    parse_rest,
+};
 use edge::cache::policy::{
-    Control, Policy, RequestControl, StoredHead, Wanted, selecting_values, storing, vary_names,
-    wanted_ranges,
+    Control, Policy, RequestControl, StoredHead, Wanted, content_range, one_range,
+    selecting_values, storing, vary_names, wanted_ranges,
 };
 use edge::cache::{CacheKey, Pieces};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
@@ -83,5 +86,64 @@ pub fn cache_control(data: &[u8]) {
     {
         let key = CacheKey::new("a", "/", &[]).expect("a good key");
         assert_eq!(values.is_empty(), key.variant_hash(&values) == key.hash());
+    }
+}
+
+/// Files beside the objects: the index, what URLs vary by, lines of the log of purges. What is read is
+/// written again as it was.
+pub fn cache_files(data: &[u8]) {
+    let Some((kind, body)) = data.split_first() else {
+        return;
+    };
+    let sum = crc32c::crc32c(body);
+    match kind % 3 {
+        0 => {
+            let file = [body, &sum.to_le_bytes()].concat();
+            if let Some(index) = DiskIndex::decode(&file) {
+                let again = DiskIndex::decode(&index.encode()).expect("written by us");
+                assert_eq!((again.objects(), again.bytes()), (index.objects(), index.bytes()));
+            }
+        }
+        1 => {
+            let file = [body, &sum.to_le_bytes()].concat();
+            if let Some(rows) = decode_vary(&file) {
+                assert_eq!(decode_vary(&encode_vary(&rows)).expect("written by us"), rows);
+            }
+        }
+        _ => {
+            for line in body.split(|byte| *byte == b'\n').take(64) {
+                let text = [format!("{:08x} ", crc32c::crc32c(line)).as_bytes(), line].concat();
+                let _ = (parse_purge_line(line), parse_purge_line(&text));
+            }
+        }
+    }
+}
+
+/// Ranges in both directions: of a request, a line each, and of a part, by the last line.
+pub fn cache_ranges(data: &[u8]) {
+    let mut headers = HeaderMap::new();
+    let mut last = None;
+    for line in data.split(|byte| *byte == b'\n').take(8) {
+        if let Ok(value) = HeaderValue::from_bytes(line) {
+            headers.append(http::header::RANGE, value.clone());
+            last = Some(value);
+        }
+    }
+    if let Some(part) = last.as_ref().and_then(content_range) {
+        assert!(part.start < part.end);
+        assert!(part.total.is_none_or(|total| part.end <= total));
+    }
+    let now = std::time::UNIX_EPOCH;
+    let policy = Policy::default();
+    let plain = HeaderMap::new();
+    let head = StoredHead::new(StatusCode::OK, plain, (now, now), Vec::new(), 0, &policy);
+    for len in [0, 1, 36, u64::MAX] {
+        let one = one_range(&headers, len);
+        assert!(one.as_ref().is_none_or(|range| range.start < range.end && range.end <= len));
+        if let (Some(one), Wanted::One(wanted)) =
+            (one, wanted_ranges(&Method::GET, &headers, &head, len))
+        {
+            assert_eq!(one, wanted, "slices and wholes are cut alike");
+        }
     }
 }

@@ -25,7 +25,7 @@ mod signed;
 mod text;
 mod ts;
 
-pub use cache::{cache_control, cache_object};
+pub use cache::{cache_control, cache_files, cache_object, cache_ranges};
 pub use cdn::{
     cdn_akamai, cdn_cat, cdn_cbor, cdn_cloudfront, cdn_key_file, cdn_media_cdn, cdn_request,
     cdn_uri_signing,
@@ -49,7 +49,7 @@ pub use ts::ts;
 pub type Target = fn(&[u8]);
 
 /// All targets by the names of their libFuzzer programs.
-pub const TARGETS: [(&str, Target); 32] = [
+pub const TARGETS: [(&str, Target); 35] = [
     ("demux", demux),
     ("describe", describe),
     ("scanner", scanner),
@@ -73,6 +73,8 @@ pub const TARGETS: [(&str, Target); 32] = [
     ("url_token", url_token),
     ("feed", feed),
     ("cache_object", cache_object),
+    ("cache_files", cache_files),
+    ("cache_ranges", cache_ranges),
     ("cache_control", cache_control),
     ("cdn_request", cdn_request),
     ("cdn_cloudfront", cdn_cloudfront),

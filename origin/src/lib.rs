@@ -7,6 +7,7 @@ pub mod asset;
 pub mod body;
 mod bundle;
 mod chunk;
+mod counts;
 mod entity;
 mod error;
 pub mod ingest;
@@ -28,6 +29,7 @@ mod ts_source;
 #[doc(hidden)]
 pub use bundle::fuzz_bundle;
 pub use chunk::Chunk;
+pub use counts::AssetRow;
 pub use entity::{Caching, Entity, Source};
 pub use error::OriginError;
 pub use library::Library;

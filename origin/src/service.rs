@@ -7,11 +7,13 @@ use std::task::{Context, Poll};
 
 use http::header::{self, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http_body::Body;
 use packager::uri::ResourceName;
 
 use crate::OriginError;
 use crate::asset::AssetId;
 use crate::body::MediaBody;
+use crate::counts::{AssetCounts, AssetRow};
 use crate::entity::Entity;
 use crate::library::Library;
 use crate::problem::{problem, problem_with};
@@ -31,12 +33,18 @@ const TIMING_ALLOW_ORIGIN: HeaderName = HeaderName::from_static("timing-allow-or
 pub struct OriginService {
     library: Arc<Library>,
     now_ms: fn() -> u64,
+    counts: Arc<AssetCounts>,
 }
 
 impl OriginService {
     /// `now_ms` tells milliseconds since 1970.
     pub fn new(library: Library, now_ms: fn() -> u64) -> Self {
-        Self { library: Arc::new(library), now_ms }
+        Self { library: Arc::new(library), now_ms, counts: Arc::default() }
+    }
+
+    /// What was asked for since the start, title by title.
+    pub fn asset_rows(&self) -> Vec<AssetRow> {
+        self.counts.rows()
     }
 
     /// Answers one request; never fails, because every error has an answer.
@@ -75,6 +83,9 @@ impl OriginService {
             Some(asset) => error.while_serving(asset),
             None => error,
         })?;
+        if let Some(asset) = &asset {
+            self.counts.add(asset, body.size_hint().exact().unwrap_or_default());
+        }
         Ok(Response::from_parts(parts, body))
     }
 

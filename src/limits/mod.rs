@@ -331,14 +331,38 @@ mod tests {
         );
     }
 
+    fn asked(target: &str) -> Request<()> {
+        Request::get(target).body(()).expect("a request")
+    }
+
+    #[test]
+    fn a_cdn_token_is_the_same_on_every_file() {
+        let limits = limits(&[]);
+        let judge = limits.judge();
+        let token = |target: &str| judge.token_in(&asked(target), true);
+        let first = token("/vod/film/master.m3u8?hdnts=exp=1~hmac=ab");
+        assert!(first.is_some());
+        assert_eq!(first, token("/vod/film/v1/7.m4s?CMCD=bl%3D1&hdnts=exp=1~hmac=ab"));
+        assert_ne!(first, token("/vod/film/v1/7.m4s?hdnts=exp=1~hmac=ac"));
+        let of_path = token("/edge-cache-token=Expires=1&Signature=x/vod/film/v1/7.m4s");
+        assert!(of_path.is_some());
+        assert_eq!(of_path, token("/edge-cache-token=Expires=1&Signature=x/vod/film/master.m3u8"));
+        let mut with_cookie = asked("/vod/film/master.m3u8");
+        assert_eq!(judge.token_in(&with_cookie, true), None);
+        let cookie = HeaderValue::from_static("CloudFront-Signature=x");
+        with_cookie.headers_mut().insert(header::COOKIE, cookie);
+        assert!(judge.token_in(&with_cookie, true).is_some());
+        assert_eq!(judge.token_in(&with_cookie, false), None);
+    }
+
     #[test]
     fn guesses_are_few_and_good_tokens_are_none() {
         let limits =
             limits(&[("rate_limit.refused_burst", "2"), ("rate_limit.refused_per_second", "0.01")]);
         let client = limits.judge().client(Some("203.0.113.1".parse().expect("an address")));
-        let token = |text: &str| limits.judge().token_in(text).expect("a token");
+        let token = |target: &str| limits.judge().token_in(&asked(target), false).expect("a token");
         let (good, forged) = (token("/~good/vod/a"), token("/%7eforged/vod/a"));
-        assert_eq!(limits.judge().token_in("/vod/~a"), None);
+        assert_eq!(limits.judge().token_in(&asked("/vod/~a"), false), None);
         limits.judge().note_token(client, good, true);
         for _ in 0..2 {
             assert!(limits.judge().may_verify(client, forged).is_ok());

@@ -1,10 +1,12 @@
 //! The way of one request through the cache.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
-use http::header::{self, HeaderMap};
+use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, Response, StatusCode};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::body::{CacheBody, Source};
 use super::fill::{Fill, ObjectOrigin, Outcome};
@@ -14,10 +16,11 @@ use super::key::{CacheKey, KeyHash};
 use super::memory::Pool;
 use super::object::Object;
 use super::policy::{
-    CacheStatus, Decision, Forward, Lookup, Purged, RequestControl, SelectingValues, StoredHead,
-    Why, decide, may_serve_on_error,
+    CacheStatus, Decision, Forward, Lookup, Purged, Refusal, RequestControl, SelectingValues,
+    StoredHead, Why, decide, may_serve_on_error,
 };
 use super::respond::{Asked, Stored, failure, problem, respond};
+use super::slices::SliceJob;
 use super::writer::{Clock, Job};
 use crate::fetch::{Fetch, FetchError};
 
@@ -35,6 +38,26 @@ pub(super) struct Asking<'a> {
     pub(super) headers: &'a HeaderMap,
     pub(super) control: RequestControl,
     pub(super) clock: Clock,
+}
+
+/// What is to be fetched, unless somebody does already.
+pub(super) struct Errand<'a> {
+    pub(super) key: &'a CacheKey,
+    pub(super) hash: KeyHash,
+    /// What is stored, to be validated.
+    pub(super) prior: Option<Arc<Object>>,
+    pub(super) headers: &'a HeaderMap,
+    pub(super) clock: Clock,
+    /// A part of the prefetch budget.
+    pub(super) permit: Option<OwnedSemaphorePermit>,
+    pub(super) slice: Option<SliceJob>,
+}
+
+impl<'a> Asking<'a> {
+    fn errand(&'a self, hash: KeyHash, prior: Option<Arc<Object>>) -> Errand<'a> {
+        let (key, headers, clock) = (&self.key, self.headers, self.clock);
+        Errand { key, hash, prior, headers, clock, permit: None, slice: None }
+    }
 }
 
 /// A fill to wait for, or the news that the store has changed since it was looked at.
@@ -73,7 +96,8 @@ impl<F: Fetch> Shared<F> {
         };
         let hash = selected.hash;
         let found = self.memory.get(&hash);
-        let stored = found.as_ref().filter(|object| is_for(asking, &object.key, &object.head));
+        let stored =
+            found.as_ref().filter(|o| o.slice.is_none() && is_for(asking, &o.key, &o.head));
         let purged = stored.map_or(Purged::No, |o| self.purges.check(&o.key, &o.head));
         let lookup = Lookup {
             stored: stored.map(|object| &object.head),
@@ -105,12 +129,23 @@ impl<F: Fetch> Shared<F> {
             _ if selected.varies => Forward::VaryMiss,
             _ => Forward::UriMiss,
         };
-        // Nothing is known of the body of a HEAD's answer: it fills nothing.
+        let prior = stored.filter(|_| purged != Purged::Hard).cloned();
+        if prior.is_none() && !is_on_disk {
+            if let Some(object) = self.assemble(asking, &hash) {
+                return Some(self.hit(asking, &object));
+            }
+            if let Some(whole) = self.sliced(asking, &hash) {
+                return self.answer_sliced(asking, hash, whole, forward).await;
+            }
+        }
+        let is_private = self.is_private(&hash, asking.clock.now());
         let is_head = asking.method == Method::HEAD;
-        if (is_head && !is_on_disk) || self.is_private(&hash, asking.clock.now()) {
+        if is_head && (is_private || !(is_on_disk || self.is_filling(&hash))) {
+            return Some(self.pass_head(asking, forward, prior.as_ref()).await);
+        }
+        if is_private {
             return Some(self.pass_alone(asking, forward).await);
         }
-        let prior = stored.filter(|_| purged != Purged::Hard).cloned();
         let known = found.as_ref().map(Arc::as_ptr);
         match self.join_known(asking, hash, prior, known) {
             Joined::LookAgain => None,
@@ -147,9 +182,13 @@ impl<F: Fetch> Shared<F> {
                 if !is_leader && !filling.is_shared {
                     return Some(self.pass_alone(asking, forward).await);
                 }
-                if is_leader { &self.metrics.misses } else { &self.metrics.collapsed }.inc();
-                status.forward_status = Some(head.status.as_u16());
-                status.is_stored = true;
+                if filling.is_from_disk {
+                    status = self.count_disk_hit(asking, head);
+                } else {
+                    if is_leader { &self.metrics.misses } else { &self.metrics.collapsed }.inc();
+                    status.forward_status = Some(head.status.as_u16());
+                    status.is_stored = true;
+                }
                 let source = Source::Filling(fill.clone());
                 Some(self.respond(asking, head, source, filling.len_bytes, status))
             }
@@ -165,10 +204,23 @@ impl<F: Fetch> Shared<F> {
                     status.detail = Some(refusal.as_str());
                     Some(self.pass_response(asking, response, status))
                 }
+                // What the first one brought with it is no reason to go alone.
+                None if *refusal == Refusal::Loop => None,
                 None => Some(self.pass_alone(asking, forward).await),
             },
+            Outcome::Reshaped => None,
             Outcome::Failed(error) => Some(self.fail(asking, error, &status)),
         }
+    }
+
+    /// Of an object that is still being read.
+    fn count_disk_hit(&self, asking: &Asking<'_>, head: &StoredHead) -> CacheStatus {
+        self.metrics.disk_hits.inc();
+        for row in self.tags.counters(&head.tags) {
+            row.hits.fetch_add(1, Ordering::Relaxed);
+        }
+        let ttl_seconds = head.ttl_seconds(asking.clock.now());
+        CacheStatus { detail: Some("disk"), ..CacheStatus::hit(ttl_seconds) }
     }
 
     fn follow_object(
@@ -209,7 +261,9 @@ impl<F: Fetch> Shared<F> {
     fn hit(self: &Arc<Self>, asking: &Asking<'_>, object: &Arc<Object>) -> Response<CacheBody> {
         let now = asking.clock.now();
         let earlier = object.count_hit();
-        if earlier == 0 && self.memory.pool(object.head.lifetime) == Pool::Vod {
+        // The second request; and later ones, ever more rarely, where the disk was busy then.
+        let is_time = earlier == 0 || earlier.is_power_of_two();
+        if is_time && object.wants_disk() && self.memory.pool(object) == Pool::Vod {
             self.keep_on_disk(object.clone());
         }
         let is_fresh = object.head.is_fresh(now);
@@ -223,8 +277,7 @@ impl<F: Fetch> Shared<F> {
         if self.is_private(&object.hash, asking.clock.now()) {
             return;
         }
-        let prior = Some(object.clone());
-        self.join(&asking.key, object.hash, prior, asking.headers, asking.clock, None);
+        self.join(asking.errand(object.hash, Some(object.clone())));
     }
 
     fn join_known(
@@ -239,18 +292,11 @@ impl<F: Fetch> Shared<F> {
         if !is_current && !self.fills.lock().expect("no holder panics").contains_key(&hash) {
             return Joined::LookAgain;
         }
-        self.join(&asking.key, hash, prior, asking.headers, asking.clock, None)
+        self.join(asking.errand(hash, prior))
     }
 
-    pub(super) fn join(
-        self: &Arc<Self>,
-        key: &CacheKey,
-        hash: KeyHash,
-        prior: Option<Arc<Object>>,
-        headers: &HeaderMap,
-        clock: Clock,
-        permit: Option<tokio::sync::OwnedSemaphorePermit>,
-    ) -> Joined {
+    pub(super) fn join(self: &Arc<Self>, errand: Errand<'_>) -> Joined {
+        let Errand { key, hash, prior, headers, clock, permit, slice } = errand;
         let mut fills = self.fills.lock().expect("no holder panics");
         if let Some(fill) = fills.get(&hash) {
             return Joined::Fill { fill: fill.clone(), is_leader: false };
@@ -271,10 +317,20 @@ impl<F: Fetch> Shared<F> {
         let fill = Arc::new(Fill::new(self.metrics.clone()));
         fills.insert(hash, fill.clone());
         drop(fills);
+        let forwarded = &self.settings.forwarded_headers;
+        let mut request = fill_request(key, Method::GET, headers, forwarded);
+        if let Some(job) = &slice {
+            let start = job.slice.index * self.settings.slice_bytes;
+            let last = (start + self.settings.slice_bytes).min(job.slice.whole.len_bytes) - 1;
+            let range = HeaderValue::try_from(format!("bytes={start}-{last}"));
+            request.headers_mut().insert(header::RANGE, range.expect("digits make a value"));
+        }
         let job = Job {
             key: key.clone(),
             hash,
-            request: fill_request(key, Method::GET, headers, &self.settings.forwarded_headers),
+            request,
+            may_slice: slice.is_none() && self.may_slice(&Method::GET, headers, &hash),
+            slice,
             viewer: headers.clone(),
             prior,
             clock,
@@ -292,7 +348,7 @@ impl<F: Fetch> Shared<F> {
         }
     }
 
-    fn respond_object(
+    pub(super) fn respond_object(
         &self,
         asking: &Asking<'_>,
         object: &Object,
@@ -302,7 +358,7 @@ impl<F: Fetch> Shared<F> {
         self.respond(asking, &object.head, source, Some(object.body.len_bytes()), status)
     }
 
-    fn respond(
+    pub(super) fn respond(
         &self,
         asking: &Asking<'_>,
         head: &StoredHead,
@@ -353,7 +409,7 @@ fn is_for(asking: &Asking<'_>, key: &CacheKey, head: &StoredHead) -> bool {
     *key == asking.key && matches_selecting(&head.selecting, asking.headers)
 }
 
-fn matches_selecting(stored: &SelectingValues, request: &HeaderMap) -> bool {
+pub(super) fn matches_selecting(stored: &SelectingValues, request: &HeaderMap) -> bool {
     let names = super::policy::VaryNames(stored.iter().map(|(name, _)| name.clone()).collect());
     stored.is_empty()
         || super::policy::selecting_values(&names, request).is_some_and(|found| found == *stored)

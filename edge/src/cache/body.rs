@@ -1,6 +1,7 @@
 //! The body of an answer, in pieces of 64 KiB or as they come from the origin.
 
 use std::collections::VecDeque;
+use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -20,6 +21,27 @@ use crate::fetch::{FetchBody, FetchError};
 pub enum Source {
     Whole(Arc<Pieces>),
     Filling(Arc<Fill>),
+    Sliced(Arc<dyn SliceSource>),
+}
+
+/// An object that is at hand a slice at a time.
+pub trait SliceSource: Send + Sync {
+    fn slice_bytes(&self) -> u64;
+
+    /// The slice `index`, which is never itself sliced.
+    fn open(
+        &self,
+        index: u64,
+    ) -> Pin<Box<dyn Future<Output = Result<Source, FetchError>> + Send + '_>>;
+
+    /// Begins to fetch a slice that will be opened next.
+    fn prepare(&self, index: u64);
+}
+
+impl std::fmt::Debug for dyn SliceSource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SliceSource")
+    }
 }
 
 /// A part of a body: bytes at hand, or a range of the source.
@@ -60,6 +82,7 @@ impl CacheBody {
         let inner = match source {
             Source::Whole(pieces) => Inner::Whole { pieces, parts },
             Source::Filling(fill) => Inner::Stream(follow(fill, parts)),
+            Source::Sliced(slices) => Inner::Stream(walk(slices, parts)),
         };
         Self { inner, left_bytes: len_bytes }
     }
@@ -142,6 +165,54 @@ fn follow(fill: Arc<Fill>, parts: VecDeque<Part>) -> Pieced {
                         }
                     }
                 },
+            }
+        }
+    })
+}
+
+/// Goes from slice to slice; the next one is on its way while one is sent.
+fn walk(slices: Arc<dyn SliceSource>, parts: VecDeque<Part>) -> Pieced {
+    Box::pin(async_stream::stream! {
+        for part in parts {
+            let (mut start, end) = match part {
+                Part::Literal(bytes) => {
+                    yield Ok(bytes);
+                    continue;
+                }
+                Part::Span { start, end } => (start, end),
+            };
+            while start < end {
+                let index = start / slices.slice_bytes();
+                let first = index * slices.slice_bytes();
+                let last = end.min(first + slices.slice_bytes());
+                let source = match slices.open(index).await {
+                    Ok(source) => source,
+                    Err(error) => {
+                        yield Err(error);
+                        return;
+                    }
+                };
+                if last < end {
+                    slices.prepare(index + 1);
+                }
+                let spans = VecDeque::from([Part::Span { start: start - first, end: last - first }]);
+                let mut inside = CacheBody::parts(source, spans, None);
+                while let Some(frame) = inside.frame().await {
+                    match frame.map(|frame| frame.into_data().unwrap_or_default()) {
+                        Ok(bytes) => {
+                            start += bytes.len() as u64;
+                            yield Ok(bytes);
+                        }
+                        Err(error) => {
+                            yield Err(error);
+                            return;
+                        }
+                    }
+                }
+                if start < last {
+                    yield Err(wrong_length(Some(last), start));
+                    return;
+                }
             }
         }
     })

@@ -14,6 +14,7 @@ use super::metrics::CacheMetrics;
 use super::object::Object;
 use super::pieces::Pieces;
 use super::policy::{Refusal, StoredHead};
+use super::slices::Slice;
 use crate::fetch::{FetchBody, FetchError};
 
 /// How far a fill has come. It only goes forward.
@@ -41,6 +42,8 @@ pub enum Outcome {
         object: Arc<Object>,
         origin: ObjectOrigin,
     },
+    /// The object is to be had in another way than was tried: whole, or in slices. Look again.
+    Reshaped,
     /// Nobody but the one who asked may have it. The rest asks for itself.
     Private(Refusal),
     Failed(FetchError),
@@ -61,6 +64,10 @@ pub struct FillHead {
     pub len_bytes: Option<u64>,
     /// Fresh on arrival, so that one answer is for all who wait (RFC 9111 4).
     pub is_shared: bool,
+    /// The bytes are those of a slice; the head is the whole's.
+    pub slice: Option<Slice>,
+    /// The bytes come from disk: a hit for everyone.
+    pub is_from_disk: bool,
 }
 
 #[derive(Debug)]
@@ -157,12 +164,17 @@ impl Fill {
         len
     }
 
+    /// How far it has come.
+    pub(super) fn len_bytes(&self) -> u64 {
+        self.pieces.read().expect("no holder panics").len_bytes()
+    }
+
     pub(super) fn whole(&self) -> Pieces {
         self.pieces.read().expect("no holder panics").clone()
     }
 
     pub(super) fn finish(&self, result: Result<(), FetchError>) {
-        let bytes = self.pieces.read().expect("no holder panics").len_bytes();
+        let bytes = self.len_bytes();
         self.stage.send_replace(match result {
             Ok(()) => Stage::Whole { bytes },
             Err(error) => Stage::Broken(error),

@@ -11,6 +11,10 @@ use super::policy::strip_connection;
 #[derive(Clone, Copy, Debug)]
 pub struct KeepOffDisk;
 
+/// Longer values are left out: an upstream may refuse the request for them, and one viewer's refusal
+/// would be the answer to all who wait for the fill.
+const VALUE_BYTES_MAX: usize = 1_024;
+
 /// The request that fills an object: whole, unconditional, and without anything that is neither
 /// part of the key nor named in the settings.
 pub(super) fn fill_request(
@@ -21,7 +25,7 @@ pub(super) fn fill_request(
 ) -> Request<()> {
     let mut request = bare(key, method);
     for name in forwarded {
-        for value in viewer.get_all(name) {
+        for value in viewer.get_all(name).iter().filter(|value| value.len() <= VALUE_BYTES_MAX) {
             request.headers_mut().append(name, value.clone());
         }
     }

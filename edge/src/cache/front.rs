@@ -2,14 +2,14 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use http::header::{self, HeaderMap};
 use http::{Request, Response, StatusCode};
 use quick_cache::sync::Cache as Bounded;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 
-use super::answer::{Asking, Joined};
+use super::answer::{Asking, Errand, Joined};
 use super::body::CacheBody;
 use super::disk::{DiskTier, PurgeLog};
 use super::key::{CacheKey, KeyHash};
@@ -19,6 +19,7 @@ use super::policy::{CacheStatus, RequestControl};
 use super::purge::{Purge, Purges};
 use super::respond::problem;
 use super::settings::Settings;
+use super::slices::Whole;
 use super::tags::{TagRow, TagTable};
 use super::variants::Variants;
 use super::writer::{Clock, Fills};
@@ -30,6 +31,8 @@ const SEEN_MAX: usize = 65_536;
 const PRIVATE_MAX: usize = 16_384;
 /// Objects whose origin failed a moment ago.
 const FAILING_MAX: usize = 16_384;
+/// Objects known to be large.
+const LARGE_MAX: usize = 16_384;
 /// Objects being written to disk at a time.
 const DISK_WRITES_MAX: usize = 4;
 
@@ -57,8 +60,12 @@ pub(super) struct Shared<F> {
     pub(super) private: Bounded<KeyHash, SystemTime>,
     pub(super) failing: Bounded<KeyHash, SystemTime>,
     pub(super) seen: Bounded<KeyHash, ()>,
+    /// Objects that are worth slicing, and those whose origin has no ranges.
+    pub(super) large: Bounded<KeyHash, Arc<Whole>>,
+    pub(super) no_ranges: Bounded<KeyHash, ()>,
     pub(super) disk_writes: Arc<Semaphore>,
     prefetches: Arc<Semaphore>,
+    pub(super) sweep_wanted: Notify,
     scanned: watch::Sender<bool>,
     pub(super) metrics: CacheMetrics,
 }
@@ -95,8 +102,14 @@ impl<F: Fetch> Cache<F> {
                 scanned.send_replace(true);
             });
         }
-        let memory =
-            MemoryTier::new(settings.live_bytes, settings.vod_bytes, settings.live_lifetime_max);
+        let memory = MemoryTier::new(
+            settings.live_bytes,
+            settings.vod_bytes,
+            settings.live_lifetime_max,
+            settings.live_prefixes.clone(),
+        );
+        let variants = Variants::new(settings.variants_max);
+        variants.restore(disk.as_ref().map_or_else(Vec::new, |disk| disk.load_vary()));
         let shared = Shared {
             fetch,
             memory,
@@ -104,13 +117,16 @@ impl<F: Fetch> Cache<F> {
             purges,
             purge_log,
             tags: TagTable::default(),
-            variants: Variants::new(settings.variants_max),
+            variants,
             fills: Fills::default(),
             private: Bounded::new(PRIVATE_MAX),
             failing: Bounded::new(FAILING_MAX),
             seen: Bounded::new(SEEN_MAX),
+            large: Bounded::new(LARGE_MAX),
+            no_ranges: Bounded::new(LARGE_MAX),
             disk_writes: Arc::new(Semaphore::new(DISK_WRITES_MAX)),
             prefetches: Arc::new(Semaphore::new(settings.prefetches_max)),
+            sweep_wanted: Notify::new(),
             scanned,
             metrics,
             settings,
@@ -162,6 +178,7 @@ impl<F: Fetch> Cache<F> {
         self.shared.metrics.purges.inc_by(purges.len() as u64);
         let stamped = |purge: Purge| (self.shared.purges.apply(&purge, now), purge);
         let stamped: Vec<_> = purges.into_iter().map(stamped).collect();
+        self.shared.free_purged(stamped.iter().map(|(_, purge)| purge)).await;
         let Some(log) = self.shared.purge_log.clone() else {
             return Purging { is_durable: self.shared.disk.is_none() };
         };
@@ -198,7 +215,15 @@ impl<F: Fetch> Cache<F> {
             shared.metrics.prefetches_refused.inc();
             return false;
         };
-        let joined = shared.join(&key, selected.hash, None, headers, clock, Some(permit));
+        let joined = shared.join(Errand {
+            key: &key,
+            hash: selected.hash,
+            prior: None,
+            headers,
+            clock,
+            permit: Some(permit),
+            slice: None,
+        });
         let is_started = matches!(joined, Joined::Fill { is_leader: true, .. });
         if is_started {
             shared.metrics.prefetches.inc();
@@ -231,26 +256,33 @@ impl<F: Fetch> Cache<F> {
         self.shared.tags.rows()
     }
 
-    /// Runs until dropped: keeps the snapshot of the disk's index and the gauges up to date.
+    /// Runs until dropped: keeps the snapshots of the disk tier and the gauges up to date, and gives
+    /// back the room of what was purged.
     pub async fn maintain(&self) {
-        let disk = self.shared.disk.clone();
-        let interval = disk
-            .as_ref()
-            .map_or(std::time::Duration::from_secs(60), |disk| disk.settings().snapshot_interval);
-        loop {
-            tokio::time::sleep(interval).await;
-            self.show();
-            if let Some(disk) = disk.clone() {
-                // A panic of the thread would be the snapshot's loss alone.
-                let _ = tokio::task::spawn_blocking(move || disk.save_snapshot()).await;
-            }
+        tokio::select! {
+            () = self.shared.sweep_forever() => {}
+            () = self.snapshot_forever() => {}
         }
     }
 
-    /// Writes the index down; blocks. For the end of the process.
+    async fn snapshot_forever(&self) {
+        let disk = self.shared.disk.as_ref();
+        let interval =
+            disk.map_or(Duration::from_secs(60), |disk| disk.settings().snapshot_interval);
+        loop {
+            tokio::time::sleep(interval).await;
+            self.show();
+            let cache = self.clone();
+            // A panic of the thread would be the snapshot's loss alone.
+            let _ = tokio::task::spawn_blocking(move || cache.save()).await;
+        }
+    }
+
+    /// Writes down the index and what URLs vary by; blocks. For the end of the process, too.
     pub fn save(&self) {
         if let Some(disk) = &self.shared.disk {
             disk.save_snapshot();
+            disk.save_vary(&self.shared.variants.rows());
         }
     }
 

@@ -17,6 +17,7 @@ pub struct CacheMetrics {
     pub uncacheable: Counter,
     pub fetch_errors: Counter,
     pub broken_fills: Counter,
+    pub resumed_fills: Counter,
     pub purges: Counter,
     pub prefetches: Counter,
     pub prefetches_refused: Counter,
@@ -30,6 +31,7 @@ pub struct CacheMetrics {
     pub disk_evictions: Counter,
     pub disk_errors: Counter,
     pub disk_rotten: Counter,
+    pub swept: Counter,
 }
 
 impl CacheMetrics {
@@ -46,6 +48,7 @@ impl CacheMetrics {
             ("uncacheable", "Answers that could not be stored", &self.uncacheable),
             ("fetch_errors", "Fetches without an answer", &self.fetch_errors),
             ("broken_fills", "Answers that broke off on their way in", &self.broken_fills),
+            ("resumed_fills", "Answers that went on after they broke off", &self.resumed_fills),
             ("purges", "Purges of any kind", &self.purges),
             ("prefetches", "Objects fetched ahead of their request", &self.prefetches),
             ("prefetches_refused", "Prefetches over the budget", &self.prefetches_refused),
@@ -53,6 +56,7 @@ impl CacheMetrics {
             ("disk_writes_dropped", "Objects not written: disk busy", &self.disk_writes_dropped),
             ("disk_evictions", "Objects evicted from disk", &self.disk_evictions),
             ("disk_errors", "Failed reads and writes of the disk tier", &self.disk_errors),
+            ("swept", "Purged objects removed from disk by a sweep", &self.swept),
             ("disk_rotten", "Objects on disk whose checksum failed", &self.disk_rotten),
         ] {
             registry.register(name, help, counter.clone());

@@ -26,6 +26,12 @@ impl<F: Fetch> Shared<F> {
         asking: &Asking<'_>,
         forward: Forward,
     ) -> Response<CacheBody> {
+        self.metrics.misses.inc();
+        self.pass_request(asking, self.alone_request(asking), forward).await
+    }
+
+    /// What of a viewer's request may reach the origin, its conditions included.
+    pub(super) fn alone_request(&self, asking: &Asking<'_>) -> Request<()> {
         let forwarded = &self.settings.forwarded_headers;
         let mut request =
             fill_request(&asking.key, asking.method.clone(), asking.headers, forwarded);
@@ -34,8 +40,7 @@ impl<F: Fetch> Shared<F> {
                 request.headers_mut().insert(name, value.clone());
             }
         }
-        self.metrics.misses.inc();
-        self.pass_request(asking, request, forward).await
+        request
     }
 
     pub(super) async fn pass(&self, asking: &Asking<'_>, forward: Forward) -> Response<CacheBody> {
@@ -72,7 +77,7 @@ impl<F: Fetch> Shared<F> {
             let named = named.iter().filter_map(|name| response.headers().get(name)?.to_str().ok());
             let keys: Vec<_> = named.filter_map(|uri| self.same_host(&asking.key, uri)).collect();
             for key in keys.into_iter().chain([asking.key.clone()]) {
-                self.invalidate(key, asking.clock.now());
+                self.invalidate(key, false, asking.clock.now());
             }
         }
         response
@@ -87,8 +92,9 @@ impl<F: Fetch> Shared<F> {
         CacheKey::new(key.host(), target, &self.settings.query_allowed).filter(|_| is_own)
     }
 
-    fn invalidate(&self, key: CacheKey, now: SystemTime) {
-        let purge = Purge { scope: Scope::Url(key), is_soft: false };
+    /// Purges on behalf of what an origin said, not of an operator: nobody waits for the disk.
+    pub(super) fn invalidate(&self, key: CacheKey, is_soft: bool, now: SystemTime) {
+        let purge = Purge { scope: Scope::Url(key), is_soft };
         let stamp = self.purges.apply(&purge, now);
         if let Some(log) = self.purge_log.clone() {
             tokio::task::spawn_blocking(move || log.append(&purge, stamp, false));

@@ -8,6 +8,10 @@ use http::header::HeaderName;
 use super::disk::DiskSettings;
 use super::policy::Policy;
 
+/// Objects of up to this size are read from disk in one go; of larger ones the first bytes are sent
+/// while the rest is read.
+pub(super) const DISK_WHOLE_BYTES_MAX: u64 = 1 << 20;
+
 /// What a kill between two snapshots costs is a look at the names of the folder.
 const SNAPSHOT_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -17,10 +21,15 @@ pub struct Settings {
     /// Memory for answers that are fresh for up to `live_lifetime_max`.
     pub live_bytes: u64,
     pub live_lifetime_max: Duration,
+    /// Paths of live channels: what lies below is live, however long it is fresh.
+    pub live_prefixes: Vec<String>,
     /// Memory for all others.
     pub vod_bytes: u64,
     /// Larger answers are passed on, and one whose length isn't announced breaks off there.
     pub object_bytes_max: u64,
+    /// A range of a larger object is fetched in slices of this size instead of with the whole.
+    pub sliced_from_bytes: u64,
+    pub slice_bytes: u64,
     /// Memory for answers on their way in, all together; beyond it answers are passed on.
     pub filling_bytes_max: u64,
     /// To the head of an origin's answer, retries included.
@@ -51,6 +60,7 @@ impl Settings {
             folder: data_folder.join("cache"),
             bytes_max: config.disk_bytes.get(),
             object_bytes_max,
+            write_bytes_per_second: config.disk_write_bytes_per_second.get(),
             snapshot_interval: SNAPSHOT_INTERVAL,
         });
         let policy = Policy {
@@ -76,8 +86,11 @@ impl Default for Settings {
             policy: Policy::default(),
             live_bytes: 128 << 20,
             live_lifetime_max: Duration::from_secs(60),
+            live_prefixes: vec!["/live/".to_owned()],
             vod_bytes: 512 << 20,
             object_bytes_max: 64 << 20,
+            sliced_from_bytes: 8 << 20,
+            slice_bytes: 1 << 20,
             filling_bytes_max: 512 << 20,
             fetch_timeout: Duration::from_secs(20),
             idle_timeout: Duration::from_secs(15),

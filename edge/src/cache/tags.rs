@@ -48,6 +48,16 @@ impl TagTable {
             .collect()
     }
 
+    /// Counters of each tag, with a fetch of so many bytes counted.
+    pub(super) fn filled(&self, tags: &[Box<str>], bytes: u64) -> Vec<Arc<TagCounters>> {
+        let counters = self.counters(tags);
+        for row in &counters {
+            row.misses.fetch_add(1, Ordering::Relaxed);
+            row.filled_bytes.fetch_add(bytes, Ordering::Relaxed);
+        }
+        counters
+    }
+
     /// All rows, the most used first.
     pub(super) fn rows(&self) -> Vec<TagRow> {
         let table = self.rows.lock().expect("no holder panics");

@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use http::HeaderMap;
 use quick_cache::sync::Cache;
 
+use super::disk::VaryRow;
 use super::key::{CacheKey, KeyHash};
 use super::policy::{SelectingValues, VaryNames, selecting_values};
 
@@ -34,6 +35,36 @@ pub(super) struct Selected {
 impl Variants {
     pub(super) fn new(variants_max: usize) -> Self {
         Self { specs: Cache::new(URLS_MAX), variants_max: variants_max.max(1) }
+    }
+
+    /// All that is known, to be written down.
+    pub(super) fn rows(&self) -> Vec<VaryRow> {
+        let row = |(key, spec): (KeyHash, Arc<Spec>)| VaryRow {
+            key,
+            names: spec.names.clone(),
+            variants: spec.variants.lock().expect("no holder panics").clone(),
+        };
+        self.specs.iter().map(row).collect()
+    }
+
+    /// Takes back what was written down, unless something newer is known.
+    pub(super) fn restore(&self, rows: Vec<VaryRow>) {
+        for mut row in rows {
+            if row.names.0.is_empty() || self.specs.get(&row.key).is_some() {
+                continue;
+            }
+            let surplus = row.variants.len().saturating_sub(self.variants_max);
+            row.variants.drain(..surplus);
+            let variants = Mutex::new(row.variants);
+            self.specs.insert(row.key, Arc::new(Spec { names: row.names, variants }));
+        }
+    }
+
+    /// The variants of a URL, of which there may be none.
+    pub(super) fn hashes(&self, key: &CacheKey) -> Vec<KeyHash> {
+        self.specs
+            .get(&key.hash())
+            .map_or_else(Vec::new, |spec| spec.variants.lock().expect("no holder panics").clone())
     }
 
     /// `None` when the request's values are too long to keep: it goes past the cache.

@@ -9,7 +9,6 @@ use http::{Method, Request, Response, StatusCode};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
-use super::body::{next_data, wrong_length};
 use super::fill::{Fill, FillHead, ObjectOrigin, Outcome};
 use super::forward::KeepOffDisk;
 use super::front::Shared;
@@ -17,9 +16,11 @@ use super::key::{CacheKey, KeyHash};
 use super::memory::Pool;
 use super::object::Object;
 use super::policy::{
-    Control, Decision, Freshened, Lookup, Purged, Refusal, RequestControl, StoredHead, Storing,
+    Control, Decision, Freshened, Lookup, Refusal, RequestControl, StoredHead, Storing,
     add_validators, decide, freshen, may_serve_on_error, selecting_values, storing,
 };
+use super::shelf::OnDisk;
+use super::slices::SliceJob;
 use crate::fetch::{Fetch, FetchBody, FetchError};
 
 /// Fills under way, by what they fill.
@@ -36,9 +37,16 @@ pub(super) struct Job {
     pub prior: Option<Arc<Object>>,
     pub clock: Clock,
     pub fill: Arc<Fill>,
+    /// Only a part is wanted: a large object may come in slices instead.
+    pub may_slice: bool,
+    /// The part that is to be fetched.
+    pub slice: Option<SliceJob>,
     /// A part of the prefetch budget.
     pub permit: Option<OwnedSemaphorePermit>,
 }
+
+/// When a request went out, and when its answer came.
+pub(super) type Times = (SystemTime, SystemTime);
 
 /// The time that came in with a request, and goes on from there.
 #[derive(Clone, Copy, Debug)]
@@ -59,14 +67,14 @@ impl Clock {
 
 /// Takes the fill out of the table and breaks it if its writer ended without a word, as on a panic
 /// in an origin's code: nobody waits for ever.
-struct Guard<'a> {
+pub(super) struct Guard<'a> {
     fills: &'a Fills,
     hashes: Vec<KeyHash>,
     fill: Arc<Fill>,
 }
 
 impl Guard<'_> {
-    fn release(&mut self) {
+    pub(super) fn release(&mut self) {
         let mut fills = self.fills.lock().expect("no holder panics");
         for hash in self.hashes.drain(..) {
             if fills.get(&hash).is_some_and(|fill| Arc::ptr_eq(fill, &self.fill)) {
@@ -97,8 +105,17 @@ impl<F: Fetch> Shared<F> {
         let fill = job.fill.clone();
         let _permit = job.permit.take();
         let mut guard = Guard { fills: &self.fills, hashes: vec![job.hash], fill: fill.clone() };
-        if job.prior.is_none() {
-            job.prior = self.read_disk(&job).await;
+        if job.prior.is_none() && job.slice.is_none() {
+            match self.open_disk(&job).await {
+                Some(OnDisk::Large(reading)) => {
+                    let result = self.stream_disk(&job, *reading).await;
+                    guard.release();
+                    fill.finish(result);
+                    return;
+                }
+                Some(OnDisk::Whole(object)) => job.prior = Some(object),
+                None => {}
+            }
             if let Some(object) = self.usable_as_it_is(&job) {
                 self.memory.insert(object.clone());
                 guard.release();
@@ -153,7 +170,14 @@ impl<F: Fetch> Shared<F> {
                     self.resolve_stale(job, guard, Some(status.as_u16()));
                     return Ok(());
                 }
-                _ => return self.take(job, guard, response, times, stamp).await,
+                _ => {
+                    return match &job.slice {
+                        Some(slice) => {
+                            self.take_slice(job, slice, guard, response, (times, stamp)).await
+                        }
+                        None => self.take(job, guard, response, times, stamp).await,
+                    };
+                }
             }
         }
     }
@@ -178,21 +202,30 @@ impl<F: Fetch> Shared<F> {
         job: &Job,
         guard: &mut Guard<'_>,
         response: Response<FetchBody>,
-        times: (SystemTime, SystemTime),
+        times: Times,
         stamp: u64,
     ) -> Result<(), FetchError> {
         let announced = content_length(response.headers());
-        let head = match self.storable_head(job, &response, announced, times, stamp) {
+        let parts = (response.status(), response.headers());
+        let head = self.storable_head(job, parts, announced, times, stamp);
+        let hash = head.as_ref().map_or(job.hash, |head| job.key.variant_hash(&head.selecting));
+        if matches!(head, Ok(_) | Err(Refusal::TooLarge)) && self.note_large(job, hash, &response) {
+            guard.release();
+            job.fill.resolve(Outcome::Reshaped);
+            return Ok(());
+        }
+        let head = match head {
             Ok(head) => head,
             Err(refusal) => {
                 self.metrics.uncacheable.inc();
-                self.remember_private(job.hash, job.clock.now());
+                if refusal != Refusal::Loop {
+                    self.remember_private(job.hash, job.clock.now());
+                }
                 guard.release();
                 job.fill.resolve_private(refusal, response);
                 return Ok(());
             }
         };
-        let hash = job.key.variant_hash(&head.selecting);
         if hash != job.hash {
             guard.hashes.push(hash);
             let mut fills = self.fills.lock().expect("no holder panics");
@@ -200,9 +233,15 @@ impl<F: Fetch> Shared<F> {
         }
         let keep_off_disk = response.extensions().get::<KeepOffDisk>().is_some();
         let is_shared = head.is_fresh(job.clock.now()) && !head.control.no_cache;
-        let fill_head = FillHead { head: head.clone(), len_bytes: announced, is_shared };
+        let fill_head = FillHead {
+            head: head.clone(),
+            len_bytes: announced,
+            is_shared,
+            slice: None,
+            is_from_disk: false,
+        };
         job.fill.resolve(Outcome::Streaming(Arc::new(fill_head)));
-        let result = self.pump(job, response.into_body(), announced).await;
+        let result = self.pump(job, &head, response.into_body(), announced).await;
         match result {
             Ok(()) => self.store(job, head, keep_off_disk),
             Err(ref error) => {
@@ -213,16 +252,15 @@ impl<F: Fetch> Shared<F> {
         result
     }
 
-    fn storable_head(
+    pub(super) fn storable_head(
         &self,
         job: &Job,
-        response: &Response<FetchBody>,
+        (status, headers): (StatusCode, &HeaderMap),
         announced: Option<u64>,
-        times: (SystemTime, SystemTime),
+        times: Times,
         stamp: u64,
     ) -> Result<StoredHead, Refusal> {
         let policy = &self.settings.policy;
-        let (status, headers) = (response.status(), response.headers());
         let control = Control::of_response(headers, &policy.targeted);
         // RFC 9111 5.2.1.5.
         if policy.client_directives && RequestControl::of_request(&job.viewer).no_store {
@@ -255,47 +293,20 @@ impl<F: Fetch> Shared<F> {
         Ok(head)
     }
 
-    async fn pump(
-        &self,
-        job: &Job,
-        mut body: FetchBody,
-        announced: Option<u64>,
-    ) -> Result<(), FetchError> {
-        let mut count = 0;
-        while let Some(bytes) = next_data(&mut body, self.settings.idle_timeout).await? {
-            count += bytes.len() as u64;
-            if announced.is_some_and(|announced| count > announced) {
-                return Err(wrong_length(announced, count));
-            }
-            if count > self.settings.object_bytes_max {
-                // Next time it is passed on, without a bound and without being kept.
-                self.remember_private(job.hash, job.clock.now());
-                let reason = format!("more than {} bytes", self.settings.object_bytes_max);
-                return Err(FetchError::Invalid { upstream: "origin".to_owned(), reason });
-            }
-            job.fill.push(bytes);
-        }
-        if announced.is_some_and(|announced| announced != count) {
-            return Err(wrong_length(announced, count));
-        }
-        Ok(())
-    }
-
-    fn store(self: &Arc<Self>, job: &Job, head: StoredHead, keep_off_disk: bool) {
+    pub(super) fn store(self: &Arc<Self>, job: &Job, head: StoredHead, keep_off_disk: bool) {
         let body = Arc::new(job.fill.whole().compact());
-        let counters = self.tags.counters(&head.tags);
-        for row in &counters {
-            row.misses.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-            row.filled_bytes.fetch_add(body.len_bytes(), std::sync::atomic::Ordering::Relaxed);
-        }
+        let counters = self.tags.filled(&head.tags, body.len_bytes());
         let mut object = Object::new(job.key.clone(), head, body, counters);
         object.keep_off_disk = keep_off_disk;
-        self.insert(Arc::new(object));
+        // Purged while it came in: nobody would be shown it.
+        if !self.is_gone(&object) {
+            self.insert(Arc::new(object));
+        }
     }
 
     /// Into memory; to disk when it was asked for before, or lies there in an older form.
-    fn insert(self: &Arc<Self>, object: Arc<Object>) {
-        let is_vod = self.memory.pool(object.head.lifetime) == Pool::Vod;
+    pub(super) fn insert(self: &Arc<Self>, object: Arc<Object>) {
+        let is_vod = self.memory.pool(&object) == Pool::Vod;
         let is_known = self.seen.get(&object.hash).is_some();
         self.seen.insert(object.hash, ());
         let is_on_disk = self.disk.as_ref().is_some_and(|disk| disk.contains(&object.hash));
@@ -303,40 +314,6 @@ impl<F: Fetch> Shared<F> {
         if is_on_disk || (is_vod && is_known) {
             self.keep_on_disk(object);
         }
-    }
-
-    /// Hands an object to a thread that writes it, unless enough of them are busy.
-    pub(super) fn keep_on_disk(self: &Arc<Self>, object: Arc<Object>) {
-        let Some(disk) = self.disk.clone() else {
-            return;
-        };
-        let Ok(permit) = self.disk_writes.clone().try_acquire_owned() else {
-            self.metrics.disk_writes_dropped.inc();
-            return;
-        };
-        if object.claim_disk() {
-            tokio::task::spawn_blocking(move || {
-                disk.write(&object);
-                drop(permit);
-            });
-        }
-    }
-
-    async fn read_disk(&self, job: &Job) -> Option<Arc<Object>> {
-        let disk = self.disk.clone().filter(|disk| disk.contains(&job.hash))?;
-        let hash = job.hash;
-        let read = tokio::task::spawn_blocking(move || disk.read(&hash)).await;
-        let (meta, body) = read.ok().flatten().filter(|(meta, _)| meta.key == job.key)?;
-        let head = meta.into_head(&self.settings.policy);
-        let counters = self.tags.counters(&head.tags);
-        let object = Object::new(job.key.clone(), head, Arc::new(body), counters);
-        object.claim_disk();
-        if self.purges.check(&job.key, &object.head) == Purged::Hard {
-            let disk = self.disk.clone()?;
-            tokio::task::spawn_blocking(move || disk.remove(&hash));
-            return None;
-        }
-        Some(Arc::new(object))
     }
 
     /// What came from disk and needs no origin.
@@ -400,7 +377,7 @@ impl<F: Fetch> Shared<F> {
 }
 
 /// Statuses that RFC 5861 4 lets a stale answer stand in for.
-fn is_failure(status: StatusCode) -> bool {
+pub(super) fn is_failure(status: StatusCode) -> bool {
     matches!(status.as_u16(), 500 | 502 | 503 | 504)
 }
 

@@ -98,6 +98,12 @@ pub fn outgoing(request: &Request<()>, name: &str) -> Result<HeaderMap, Refused>
     Ok(headers)
 }
 
+/// Whether a request came through the edge `name` before, or through more than can be told: for
+/// whoever lets requests in, so that one that went in a circle doesn't wait for itself.
+pub fn has_looped(incoming: &HeaderMap, name: &str) -> bool {
+    loop_value(incoming, name).is_err()
+}
+
 /// The names so far, unchanged, and ours (RFC 8586 2).
 fn loop_value(incoming: &HeaderMap, name: &str) -> Result<HeaderValue, Refused> {
     let mut names = String::new();

@@ -110,6 +110,11 @@ impl Upstreams {
         })))
     }
 
+    /// What this edge calls itself in `Via` and `CDN-Loop`.
+    pub fn name(&self) -> &str {
+        &self.0.settings.name
+    }
+
     pub fn register_metrics(&self, registry: &mut Registry) {
         self.0.metrics.register(registry);
     }

@@ -153,6 +153,8 @@ pub struct Cache {
     pub vod_bytes: ByteCount,
     /// On disk; 0 is no disk tier.
     pub disk_bytes: ByteCount,
+    /// Bytes written to it a second; 0 is no bound.
+    pub disk_write_bytes_per_second: ByteCount,
     /// Larger answers are not kept.
     pub object_bytes: ByteCount,
     pub negative_seconds: f64,
@@ -323,6 +325,7 @@ impl Default for Cache {
             live_bytes: ByteCount::mib(128),
             vod_bytes: ByteCount::mib(512),
             disk_bytes: ByteCount::new(0),
+            disk_write_bytes_per_second: ByteCount::mib(64),
             object_bytes: ByteCount::mib(64),
             negative_seconds: 1.0,
             stale_if_error_seconds: 600.0,

@@ -9,7 +9,7 @@ use super::tree::dotted;
 ///
 /// Limits reach connections that are accepted afterwards. The target duration is not here: it
 /// decides the segments of titles, whose URLs promise that their bytes never change.
-pub(super) const AT_RUN_TIME: [&str; 41] = [
+pub(super) const AT_RUN_TIME: [&str; 42] = [
     "cdn.akamai.escape_early",
     "cdn.akamai.header",
     "cdn.akamai.salt",

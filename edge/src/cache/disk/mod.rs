@@ -9,25 +9,31 @@
 //! objects/ab/ab…   32 hexadecimal digits: the object's key and selecting values
 //! tmp/             what is being written
 //! index.snapshot   the index, written anew now and then
+//! vary.snapshot    what each URL varies by
 //! purges.log       purges that outlast a restart
 //! ```
 
+mod budget;
 mod format;
 mod index;
 mod purge_log;
+mod reading;
+mod vary_file;
 
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-
 pub use format::{FIXED_BYTES, FormatError, Lengths, Meta, encode_front, parse_rest};
 pub use index::DiskIndex;
-pub use purge_log::PurgeLog;
+pub use purge_log::{PurgeLog, parse_purge_line};
+pub use reading::Reading;
+pub use vary_file::{VaryRow, decode_vary, encode_vary};
+
+use budget::WriteBudget;
 
 use super::key::KeyHash;
 use super::metrics::CacheMetrics;
@@ -46,6 +52,8 @@ pub struct DiskSettings {
     pub bytes_max: u64,
     /// Larger objects stay in memory. At most 4 GiB.
     pub object_bytes_max: u64,
+    /// Bytes written a second; 0 is no bound.
+    pub write_bytes_per_second: u64,
     pub snapshot_interval: Duration,
 }
 
@@ -54,6 +62,7 @@ pub struct DiskTier {
     settings: DiskSettings,
     index: Mutex<DiskIndex>,
     next_name: AtomicU64,
+    budget: Mutex<WriteBudget>,
     trouble: Mutex<Trouble>,
     metrics: CacheMetrics,
     /// Of the index at the last snapshot, to leave out writing the same again.
@@ -77,8 +86,10 @@ impl DiskTier {
         fs::create_dir_all(settings.folder.join("tmp"))?;
         let snapshot = fs::read(settings.folder.join("index.snapshot")).unwrap_or_default();
         let index = DiskIndex::decode(&snapshot).unwrap_or_default();
+        let budget = WriteBudget::new(settings.write_bytes_per_second, Instant::now());
         let tier = Self {
             settings,
+            budget: Mutex::new(budget),
             index: Mutex::new(index),
             next_name: AtomicU64::new(0),
             trouble: Mutex::default(),
@@ -133,52 +144,56 @@ impl DiskTier {
 
     /// Reads an object whole and checks every byte of it. What doesn't hold is removed.
     pub fn read(&self, hash: &KeyHash) -> Option<(Meta, Pieces)> {
-        if !self.index.lock().expect("no holder panics").touch(hash) {
-            return None;
-        }
-        match self.read_file(hash) {
-            Ok(found) => Some(found),
+        let mut reading = self.open_object(hash)?;
+        match reading.read_all() {
+            Ok(body) => Some((reading.meta, body)),
             Err(error) => {
-                let is_rotten = error.get_ref().is_some_and(|error| error.is::<FormatError>());
-                if is_rotten {
-                    self.metrics.disk_rotten.inc();
-                } else if error.kind() != io::ErrorKind::NotFound {
-                    self.metrics.disk_errors.inc();
-                }
-                if error.kind() != io::ErrorKind::NotFound {
-                    self.log("read", &error);
-                }
-                self.remove(hash);
+                self.read_failed(hash, &error);
                 None
             }
         }
     }
 
-    fn read_file(&self, hash: &KeyHash) -> io::Result<(Meta, Pieces)> {
-        let mut file = File::open(self.path(hash))?;
-        let file_bytes = file.metadata()?.len();
-        let rotten = |error: FormatError| io::Error::new(io::ErrorKind::InvalidData, error);
-        let mut fixed = [0; FIXED_BYTES];
-        file.read_exact(&mut fixed)?;
-        let lengths =
-            Lengths::parse(&fixed, file_bytes, self.settings.object_bytes_max).map_err(rotten)?;
-        let mut rest = vec![0; lengths.rest_bytes()];
-        file.read_exact(&mut rest)?;
-        let (meta, table) = parse_rest(&fixed, lengths, &rest).map_err(rotten)?;
-        if meta.key.variant_hash(&meta.selecting) != *hash {
-            return Err(rotten(FormatError::Meta));
+    /// Reads an object's head, and checks it. What doesn't hold is removed.
+    pub fn open_object(&self, hash: &KeyHash) -> Option<Reading> {
+        if !self.index.lock().expect("no holder panics").touch(hash) {
+            return None;
         }
-        let mut pieces = Pieces::default();
-        for checksum in table {
-            let left = lengths.body_bytes - pieces.len_bytes();
-            let mut block = vec![0; left.min(format::BLOCK_BYTES as u64) as usize];
-            file.read_exact(&mut block)?;
-            if crc32c::crc32c(&block) != checksum {
-                return Err(rotten(FormatError::Checksum("a block")));
+        match self.open_file(hash) {
+            Ok(reading) => Some(reading),
+            Err(error) => {
+                self.read_failed(hash, &error);
+                None
             }
-            pieces.push(Bytes::from(block));
         }
-        Ok((meta, pieces))
+    }
+
+    /// What a file says of its object, without counting as a use.
+    pub fn peek(&self, hash: &KeyHash) -> Option<Meta> {
+        self.open_file(hash).ok().map(|reading| reading.meta)
+    }
+
+    fn open_file(&self, hash: &KeyHash) -> io::Result<Reading> {
+        let file = File::open(self.path(hash))?;
+        let reading = Reading::open(file, self.settings.object_bytes_max)?;
+        if reading.meta.key.variant_hash(&reading.meta.selecting) != *hash {
+            return Err(reading::rotten(FormatError::Meta));
+        }
+        Ok(reading)
+    }
+
+    /// Counts a failed read, and removes what failed.
+    pub fn read_failed(&self, hash: &KeyHash, error: &io::Error) {
+        let is_rotten = error.get_ref().is_some_and(|error| error.is::<FormatError>());
+        if is_rotten {
+            self.metrics.disk_rotten.inc();
+        } else if error.kind() != io::ErrorKind::NotFound {
+            self.metrics.disk_errors.inc();
+        }
+        if error.kind() != io::ErrorKind::NotFound {
+            self.log("read", error);
+        }
+        self.remove(hash);
     }
 
     /// Writes an object, evicting others for it. False when it isn't on disk afterwards.
@@ -197,6 +212,12 @@ impl DiskTier {
         if file_bytes > self.settings.bytes_max {
             return false;
         }
+        let mut budget = self.budget.lock().expect("no holder panics");
+        if !budget.spend(file_bytes, Instant::now()) {
+            self.metrics.disk_writes_dropped.inc();
+            return false;
+        }
+        drop(budget);
         self.evict_to(self.settings.bytes_max - file_bytes);
         match self.write_file(&object.hash, &front, &object.body) {
             Ok(()) => {
@@ -281,6 +302,21 @@ impl DiskTier {
                 self.log("snapshot", &error);
             }
         }
+    }
+
+    /// Writes down what URLs vary by.
+    pub fn save_vary(&self, rows: &[VaryRow]) {
+        let path = self.settings.folder.join("vary.snapshot");
+        if let Err(error) = purge_log::replace(&path, &encode_vary(rows)) {
+            self.metrics.disk_errors.inc();
+            self.log("snapshot", &error);
+        }
+    }
+
+    /// What URLs varied by when it was last written down.
+    pub fn load_vary(&self) -> Vec<VaryRow> {
+        let bytes = fs::read(self.settings.folder.join("vary.snapshot")).unwrap_or_default();
+        decode_vary(&bytes).unwrap_or_default()
     }
 
     fn write_failed(&self, error: &io::Error) {

@@ -38,7 +38,7 @@ impl PurgeLog {
             Err(error) => return Err(error),
         }
         for line in text.split(|byte| *byte == b'\n') {
-            match parse_line(line) {
+            match parse_purge_line(line) {
                 Some((Some(purge), stamp)) => purges.restore(&purge, stamp),
                 Some((None, floor)) => purges.restore_floor(floor),
                 None => {}
@@ -50,12 +50,17 @@ impl PurgeLog {
             purges.restore_floor(floor);
             bytes = write_floor(&path, floor)?;
         }
-        let mut file = OpenOptions::new().create(true).append(true).open(&path)?;
+        let mut file = match OpenOptions::new().create(true).append(true).open(&path) {
+            Ok(file) => Some(file),
+            // What lies there can still be read. Purges are tried, and reported as not durable.
+            Err(error) if is_read_only(&error) => None,
+            Err(error) => return Err(error),
+        };
         // A torn last line must not swallow the next one.
-        if text.last().is_some_and(|byte| *byte != b'\n') {
+        if let Some(file) = file.as_mut().filter(|_| text.last().is_some_and(|b| *b != b'\n')) {
             file.write_all(b"\n")?;
         }
-        Ok(Self { path, tail: Mutex::new(Tail { file: Some(file), bytes }) })
+        Ok(Self { path, tail: Mutex::new(Tail { file, bytes }) })
     }
 
     /// Writes a purge down; with `sync`, it is on the disk when this returns.
@@ -87,6 +92,11 @@ impl PurgeLog {
     }
 }
 
+fn is_read_only(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
+    matches!(error.kind(), PermissionDenied | ReadOnlyFilesystem)
+}
+
 /// Replaces a log by one line that purges more than it did; the new length.
 fn write_floor(path: &Path, floor: u64) -> std::io::Result<u64> {
     let line = format_line(&json!({ "floor": floor }));
@@ -99,8 +109,8 @@ fn format_line(value: &Value) -> String {
     format!("{:08x} {text}\n", crc32c::crc32c(text.as_bytes()))
 }
 
-/// A purge with its stamp, or a floor.
-fn parse_line(line: &[u8]) -> Option<(Option<Purge>, u64)> {
+/// Reads one line: a purge with its stamp, or a floor.
+pub fn parse_purge_line(line: &[u8]) -> Option<(Option<Purge>, u64)> {
     let (checksum, text) = std::str::from_utf8(line).ok()?.split_once(' ')?;
     if u32::from_str_radix(checksum, 16).ok()? != crc32c::crc32c(text.as_bytes()) {
         return None;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
+use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
 use super::*;
@@ -23,6 +24,7 @@ fn tier(folder: &Path, bytes_max: u64) -> DiskTier {
         folder: folder.to_owned(),
         bytes_max,
         object_bytes_max: 1 << 20,
+        write_bytes_per_second: 0,
         snapshot_interval: Duration::from_secs(60),
     };
     DiskTier::open(settings, CacheMetrics::default()).unwrap()
@@ -68,6 +70,18 @@ fn a_scan_finds_what_no_snapshot_knows() {
     assert_eq!(second.hashes().len(), 1);
     second.scan();
     assert_eq!(check_all(&second), 3);
+}
+
+#[test]
+fn writes_over_the_budget_are_dropped_and_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut settings = tier(folder.path(), 1 << 30).settings;
+    settings.write_bytes_per_second = 50_000;
+    let tier = DiskTier::open(settings, CacheMetrics::default()).unwrap();
+    let written = (0..20).filter(|number| tier.write(&object(*number, 100_000))).count();
+    assert!((1..10).contains(&written), "{written}");
+    assert_eq!(tier.metrics.disk_writes_dropped.get() as usize, 20 - written);
+    assert_eq!(check_all(&tier), written);
 }
 
 #[test]

@@ -20,11 +20,11 @@ pub use control::{Control, RequestControl};
 pub use decide::{Decision, Lookup, Purged, Why, decide, may_serve_on_error};
 pub use freshness::{initial_age, lifetime};
 pub use head::{StoredHead, strip_connection, strip_unstored};
-pub use ranges::{RANGES_MAX, Wanted, wanted_ranges};
+pub use ranges::{ContentRange, RANGES_MAX, Wanted, content_range, one_range, wanted_ranges};
 pub use status::{CacheStatus, Forward};
 pub use storable::{Refusal, Storing, storing};
 pub(crate) use validate::strip_for_not_modified;
-pub use validate::{Freshened, add_validators, freshen, not_modified};
+pub use validate::{Freshened, add_validators, freshen, freshen_by_head, not_modified};
 pub use vary::{SelectingValues, VaryNames, selecting_values, vary_names};
 
 use std::time::Duration;

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use http::header::{IF_RANGE, LAST_MODIFIED, RANGE};
+use http::header::{HeaderValue, IF_RANGE, LAST_MODIFIED, RANGE};
 use http::{HeaderMap, Method, StatusCode};
 use http_range_header::SyntacticallyCorrectRange;
 
@@ -18,6 +18,38 @@ pub enum Wanted {
     One(Range<u64>),
     Several(Vec<Range<u64>>),
     Unsatisfiable,
+}
+
+/// `Content-Range` of one part (RFC 9110 14.4): its bytes, and the length of the whole where it is
+/// told.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct ContentRange {
+    pub start: u64,
+    pub end: u64,
+    pub total: Option<u64>,
+}
+
+/// Reads `bytes 0-99/200` or `bytes 0-99/*`. `None` for anything else, empty and impossible ranges
+/// included.
+pub fn content_range(value: &HeaderValue) -> Option<ContentRange> {
+    let (unit, rest) = value.to_str().ok()?.split_once(' ')?;
+    let (range, total) = rest.split_once('/')?;
+    let (first, last) = range.split_once('-')?;
+    let (start, last) = (digits(first)?, digits(last)?);
+    let total = if total == "*" { None } else { Some(digits(total)?) };
+    let end = last.checked_add(1)?;
+    let is_possible = start < end && total.is_none_or(|total| end <= total);
+    (unit.eq_ignore_ascii_case("bytes") && is_possible).then_some(ContentRange {
+        start,
+        end,
+        total,
+    })
+}
+
+/// Digits alone: no sign, no space.
+fn digits(text: &str) -> Option<u64> {
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| text.parse().ok())?
 }
 
 /// Reads `Range` and `If-Range` against a stored answer of `len_bytes`.
@@ -50,6 +82,17 @@ pub fn wanted_ranges(
         // mistake.
         _ if total_bytes > len_bytes => Wanted::All,
         _ => Wanted::Several(ranges),
+    }
+}
+
+/// The bytes that a request asks for, when it asks for one range and in a form that is understood.
+pub fn one_range(request: &HeaderMap, len_bytes: u64) -> Option<Range<u64>> {
+    let mut all = request.get_all(RANGE).iter();
+    let text = all.next()?.to_str().ok()?.trim();
+    let parsed = http_range_header::parse_range_header(text).ok()?.into_ranges();
+    match &parsed[..] {
+        [range] if all.next().is_none() => resolve(range, len_bytes),
+        _ => None,
     }
 }
 

@@ -28,6 +28,9 @@ pub enum Refusal {
     Vary,
     Silent,
     TooLarge,
+    /// Some node on the way saw its own name in what the viewer sent (RFC 8586): about this request
+    /// alone, and nothing about the URL.
+    Loop,
 }
 
 impl Refusal {
@@ -42,6 +45,7 @@ impl Refusal {
             Self::Vary => "vary",
             Self::Silent => "no-freshness",
             Self::TooLarge => "too-large",
+            Self::Loop => "loop",
         }
     }
 }
@@ -69,6 +73,9 @@ fn refusal(
 ) -> Option<Refusal> {
     if method != Method::GET {
         return Some(Refusal::Method);
+    }
+    if status == StatusCode::LOOP_DETECTED {
+        return Some(Refusal::Loop);
     }
     // Parts are made from wholes here, never kept as such; a validation's answer is no content.
     let is_part = status == StatusCode::PARTIAL_CONTENT || headers.contains_key(CONTENT_RANGE);

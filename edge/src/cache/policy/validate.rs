@@ -2,9 +2,10 @@
 
 use std::time::SystemTime;
 
+use http::StatusCode;
 use http::header::{
     CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, DATE, ETAG,
-    HeaderMap, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED,
+    HeaderMap, HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED, VARY,
 };
 
 use super::freshness::date;
@@ -35,8 +36,8 @@ pub enum Freshened {
 /// bytes, which have not changed.
 pub fn freshen(
     stored: &StoredHead,
-    mut update: HeaderMap,
-    (request_time, response_time): (SystemTime, SystemTime),
+    update: HeaderMap,
+    times: (SystemTime, SystemTime),
     purge_stamp: u64,
     policy: &Policy,
 ) -> Freshened {
@@ -46,6 +47,48 @@ pub fn freshen(
     {
         return Freshened::Mismatch;
     }
+    Freshened::Updated(Box::new(updated(stored, update, times, purge_stamp, policy)))
+}
+
+/// What a HEAD's answer makes of a stored GET's (RFC 9111 4.3.5). `None` where it says nothing: it
+/// is no 200.
+pub fn freshen_by_head(
+    stored: &StoredHead,
+    stored_len_bytes: u64,
+    (status, update): (StatusCode, HeaderMap),
+    times: (SystemTime, SystemTime),
+    purge_stamp: u64,
+    policy: &Policy,
+) -> Option<Freshened> {
+    if status != StatusCode::OK || stored.status != StatusCode::OK {
+        return None;
+    }
+    let is_same = |name: &HeaderName| {
+        update.get(name).is_none_or(|new| stored.headers.get(name) == Some(new))
+    };
+    let len = update.get(CONTENT_LENGTH).map(|value| value.to_str().ok()?.parse::<u64>().ok());
+    let is_same_len = len.is_none_or(|len| len == Some(stored_len_bytes));
+    // Another coding, type or list of what it varies by is another representation, though 4.3.5
+    // doesn't name them: no stored byte may be shown under them.
+    let about = [CONTENT_ENCODING, CONTENT_TYPE, VARY];
+    let is_alike = is_same(&ETAG) && is_same(&LAST_MODIFIED) && about.iter().all(is_same);
+    if !is_alike || !is_same_len {
+        return Some(Freshened::Mismatch);
+    }
+    let head = updated(stored, update, times, purge_stamp, policy);
+    // What forbids keeping it makes it as good as stale.
+    let is_kept = !head.control.no_store && !head.control.private;
+    Some(if is_kept { Freshened::Updated(Box::new(head)) } else { Freshened::Mismatch })
+}
+
+/// The stored head with the fields of a newer answer put over its own (RFC 9111 3.2).
+fn updated(
+    stored: &StoredHead,
+    mut update: HeaderMap,
+    times: (SystemTime, SystemTime),
+    purge_stamp: u64,
+    policy: &Policy,
+) -> StoredHead {
     strip_unstored(&mut update);
     for name in [CONTENT_ENCODING, CONTENT_TYPE, CONTENT_RANGE, CONTENT_LENGTH, ETAG] {
         update.remove(name);
@@ -60,19 +103,13 @@ pub fn freshen(
     for (name, value) in &update {
         headers.append(name, value.clone());
     }
-    Freshened::Updated(Box::new(StoredHead::new(
-        stored.status,
-        headers,
-        (request_time, response_time),
-        stored.selecting.clone(),
-        purge_stamp,
-        policy,
-    )))
+    let selecting = stored.selecting.clone();
+    StoredHead::new(stored.status, headers, times, selecting, purge_stamp, policy)
 }
 
 /// Whether a viewer holds what is stored already (RFC 9111 4.3.2; RFC 9110 13.1.2, 13.1.3).
 pub fn not_modified(request: &HeaderMap, stored: &StoredHead) -> bool {
-    if stored.status != http::StatusCode::OK {
+    if stored.status != StatusCode::OK {
         return false;
     }
     if request.contains_key(IF_NONE_MATCH) {

@@ -11,6 +11,7 @@ pub(super) fn settings(folder: &Path) -> Settings {
             folder: folder.to_owned(),
             bytes_max: 64 << 20,
             object_bytes_max: 16 << 20,
+            write_bytes_per_second: 0,
             snapshot_interval: Duration::from_secs(60),
         }),
         ..Settings::default()
@@ -144,4 +145,114 @@ async fn without_a_disk_the_cache_goes_on_from_memory() {
     tokio::time::sleep(Duration::from_millis(20)).await;
     assert!(get(&cache, "/a", start()).await.cache_status().contains(";hit"));
     assert_eq!(cache.metrics().disk_errors.get(), 1);
+}
+
+/// An origin of one object of 3 MiB, with ranges or without.
+fn large(has_ranges: bool) -> Origin {
+    Origin::new(move |request, _| async move {
+        let whole = noise(3 << 20);
+        let lines = [("cache-control", "max-age=31536000, immutable"), ("etag", "\"a\"")];
+        let range = request.headers().get("range").filter(|_| has_ranges);
+        let Some(range) = range.map(|range| range.to_str().unwrap().to_owned()) else {
+            return match request.headers().contains_key("range") {
+                true => Ok(answer(503, &[], "no")),
+                false => Ok(answer(200, &lines, whole)),
+            };
+        };
+        let first: usize =
+            range.strip_prefix("bytes=").unwrap().strip_suffix('-').unwrap().parse().unwrap();
+        let mut response = answer(206, &lines, whole.slice(first..));
+        let place = format!("bytes {first}-{}/{}", whole.len() - 1, whole.len());
+        response.headers_mut().insert("content-range", place.parse().unwrap());
+        Ok(response)
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_large_object_is_sent_while_it_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let origin = large(true);
+    let cache = cache_with(&origin, settings(folder.path()));
+    put_on_disk(&cache, "/a").await;
+    drop(cache);
+    let cache = cache_with(&origin, settings(folder.path()));
+    cache.wait_for_scan().await;
+    let viewers: Vec<_> = (0..20)
+        .map(|_| {
+            let cache = cache.clone();
+            tokio::spawn(async move { get(&cache, "/a", later(5)).await })
+        })
+        .collect();
+    for viewer in viewers {
+        let found = viewer.await.unwrap();
+        assert!(found.cache_status().contains(";hit;ttl="), "{}", found.cache_status());
+        assert_eq!(found.header("age"), "5");
+        assert!(found.body.unwrap() == noise(3 << 20));
+    }
+    assert_eq!(origin.count(), 1);
+    assert!(get(&cache, "/a", later(5)).await.cache_status().ends_with(";hit;ttl=31535995"));
+}
+
+/// The beginning is sent before the end is known to be rotten: it goes on with the origin's bytes, or
+/// it breaks. It never ends as if it were whole.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_large_object_with_a_rotten_end_is_mended_or_breaks() {
+    for has_ranges in [true, false] {
+        let folder = tempfile::tempdir().unwrap();
+        let origin = large(has_ranges);
+        let cache = cache_with(&origin, settings(folder.path()));
+        put_on_disk(&cache, "/a").await;
+        drop(cache);
+        let path = &files(folder.path())[0];
+        let mut bytes = std::fs::read(path).unwrap();
+        let at = bytes.len() - 100_000;
+        bytes[at] ^= 1;
+        std::fs::write(path, &bytes).unwrap();
+        let cache = cache_with(&origin, settings(folder.path()));
+        cache.wait_for_scan().await;
+        let found = get(&cache, "/a", start()).await;
+        assert!(found.cache_status().ends_with(";detail=disk"), "{}", found.cache_status());
+        match found.body {
+            Ok(body) => assert!(has_ranges && body == noise(3 << 20)),
+            Err(_) => assert!(!has_ranges),
+        }
+        settle().await;
+        let again = get(&cache, "/a", start()).await;
+        assert!(again.body.unwrap() == noise(3 << 20), "what was rotten is gone");
+        assert_eq!(cache.metrics().disk_rotten.get(), 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn variants_on_disk_are_found_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let origin = Origin::new(|request, _| async move {
+        let language = request.headers()["accept-language"].clone();
+        let lines = [("cache-control", "max-age=3600"), ("vary", "accept-language")];
+        Ok(answer(200, &lines, language.as_bytes().to_vec()))
+    });
+    let cache = cache_with(&origin, settings(folder.path()));
+    for language in ["de", "en"] {
+        for _ in 0..3 {
+            get_with(&cache, "/a", &[("accept-language", language)], start()).await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+    for _ in 0..1_000 {
+        if cache.metrics().disk_writes.get() == 2 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    cache.save();
+    drop(cache);
+    let cache = cache_with(&origin, settings(folder.path()));
+    cache.wait_for_scan().await;
+    let asked = origin.count();
+    for language in ["en", "de"] {
+        let found = get_with(&cache, "/a", &[("accept-language", language)], start()).await;
+        assert_eq!(found.text(), language);
+        assert!(found.cache_status().contains(";detail=disk"), "{}", found.cache_status());
+    }
+    assert_eq!(origin.count(), asked);
 }

@@ -2,9 +2,13 @@
 
 mod collapse;
 mod disk;
+mod heads;
 mod origin;
+mod parts;
+mod poison;
 mod purges;
 mod reuse;
+mod tiers;
 mod trouble;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

@@ -130,3 +130,39 @@ async fn many_purges_are_one_write_and_outlast_a_restart() {
         assert_eq!(answer.cache_status().contains(";hit"), is_hit, "{target}");
     }
 }
+
+/// A hard purge gives the room back, too: at once in memory, soon on disk.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hard_purge_frees_memory_and_disk() {
+    for scope in
+        [url("/a/1"), Scope::Tag("film".to_owned()), Scope::Prefix("cdn.example/a/".to_owned())]
+    {
+        let folder = tempfile::tempdir().unwrap();
+        let origin = origin();
+        let cache = cache_with(&origin, super::disk::settings(folder.path()));
+        let maintained = cache.clone();
+        let maintaining = tokio::spawn(async move { maintained.maintain().await });
+        for target in ["/a/1", "/b/1"] {
+            super::disk::put_on_disk(&cache, target).await;
+        }
+        cache.show();
+        let before = cache.metrics().vod_bytes.get();
+        assert_eq!(super::disk::files(folder.path()).len(), 2);
+        cache.purge(purge(scope.clone()), start()).await;
+        cache.show();
+        let after = cache.metrics().vod_bytes.get();
+        assert!(0 < after && after < before, "{scope:?}: {before} {after}");
+        for _ in 0..1_000 {
+            if super::disk::files(folder.path()).len() == 1 {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        assert_eq!(super::disk::files(folder.path()).len(), 1, "{scope:?}");
+        assert_eq!(cache.metrics().disk_objects.get(), 1);
+        maintaining.abort();
+        assert!(get(&cache, "/b/1", start()).await.cache_status().contains(";hit"));
+        let purged = get(&cache, "/a/1", start()).await;
+        assert!(purged.cache_status().contains(";fwd=uri-miss"), "{}", purged.cache_status());
+    }
+}
