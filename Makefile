@@ -16,6 +16,7 @@ BUILD_PACKAGES := ca-certificates gcc libc6-dev nodejs/node npm/npm
 SAMPLE_PACKAGES := ffmpeg/ffmpeg python3/python3 python3-pip
 TEST_PACKAGES := $(SAMPLE_PACKAGES) python3-venv chromium fonts-dejavu-core libxml2-utils curl
 BENCH_PACKAGES := nginx-light ffmpeg/ffmpeg util-linux/taskset
+BENCH_PEER_PACKAGES := varnish/varnishd caddy/caddy
 SOAK_PACKAGES := clang
 
 .PHONY: help run test soak bench lint fmt build web rust clean
@@ -51,9 +52,11 @@ soak: rust web ## Run every test at full counts, with long fuzzing
 	command -v cargo-deny >/dev/null || cargo install --locked cargo-deny
 	cargo deny check bans licenses sources
 
-bench: build ## Measure every row beside its peer and print one table (STRICT=1: fail on a miss)
+bench: rust web ## Measure every row beside its peer and print one table (STRICT=1: fail on a miss)
 	@scripts/need.sh "make bench" $(BENCH_PACKAGES)
-	cargo build --release --locked -p bench --bins
+	@scripts/need.sh "make bench, beside these peers," $(BENCH_PEER_PACKAGES) \
+		|| echo "make bench: going on without them; their rows are left out" >&2
+	cargo build --release --locked -p streamverse -p bench --bins
 	$(TARGET_DIR)/release/table $(TARGET_DIR)
 
 lint: rust ## What CI checks of style

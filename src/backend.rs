@@ -105,7 +105,8 @@ impl Backend {
     /// Answers a request whose target is canonical.
     pub async fn answer(&self, mut request: Request<()>) -> Response<AnswerBody> {
         match self {
-            Self::Origin(origin) => origin.answer(&request).await.map(AnswerBody::Media),
+            // On the heap: its future is kilobytes, which every hit of an edge would carry along.
+            Self::Origin(origin) => Box::pin(origin.answer(&request)).await.map(AnswerBody::Media),
             Self::Upstreams(_) if *request.method() == Method::OPTIONS => {
                 preflight().map(AnswerBody::Media)
             }

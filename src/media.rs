@@ -180,7 +180,7 @@ impl MediaService {
         if let Some(library) = library
             && path == "/titles.json"
         {
-            let titles = match page::titles(library).await {
+            let titles = match Box::pin(page::titles(library)).await {
                 Ok(entity) => entity.respond(request.method(), request.headers()),
                 Err(error) => problem(&error),
             };

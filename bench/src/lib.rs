@@ -8,6 +8,7 @@ pub mod client;
 pub mod load;
 pub mod process;
 pub mod stall;
+pub mod swarm;
 #[cfg(test)]
 mod test_server;
 pub mod verify;

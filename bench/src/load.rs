@@ -40,6 +40,8 @@ pub struct Load<'a> {
 pub struct Outcome {
     /// Ascending, one an answer.
     latencies_us: Vec<u64>,
+    /// Ascending: to the first byte of the body, where the load looks at it.
+    first_bytes_us: Vec<u64>,
     pub body_bytes: u64,
     /// Answers that were not a whole 200, and connections that failed.
     pub bad: u64,
@@ -162,7 +164,18 @@ impl Outcome {
         whole
     }
 
-    fn fail(&mut self, reason: String) {
+    pub(crate) fn count(&mut self, latency: Duration, first: Option<Duration>, body_bytes: u64) {
+        self.latencies_us.push(latency.as_micros() as u64);
+        self.first_bytes_us.extend(first.map(|first| first.as_micros() as u64));
+        self.body_bytes += body_bytes;
+    }
+
+    pub(crate) fn sort(&mut self) {
+        self.latencies_us.sort_unstable();
+        self.first_bytes_us.sort_unstable();
+    }
+
+    pub(crate) fn fail(&mut self, reason: String) {
         self.bad += 1;
         self.bad_reason.get_or_insert(reason);
     }
@@ -173,10 +186,19 @@ impl Outcome {
 
     /// Latency that this share of the answers stays below: 0.5 is the median.
     pub fn latency_us(&self, share: f64) -> u64 {
-        let last = self.latencies_us.len().saturating_sub(1);
-        let index = (self.latencies_us.len() as f64 * share) as usize;
-        self.latencies_us.get(index.min(last)).copied().unwrap_or(0)
+        at_share(&self.latencies_us, share)
     }
+
+    /// The same to the first byte of the body; 0 where the load doesn't look at it.
+    pub fn first_byte_us(&self, share: f64) -> u64 {
+        at_share(&self.first_bytes_us, share)
+    }
+}
+
+fn at_share(ascending: &[u64], share: f64) -> u64 {
+    let last = ascending.len().saturating_sub(1);
+    let index = (ascending.len() as f64 * share) as usize;
+    ascending.get(index.min(last)).copied().unwrap_or(0)
 }
 
 #[cfg(test)]

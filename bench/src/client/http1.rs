@@ -90,7 +90,7 @@ fn receive(stream: &TcpStream, buffer: &mut [u8], flags: RecvFlags) -> Result<us
 }
 
 /// `Content-Length` of an answer with status 200.
-fn body_len(head: &[u8]) -> Result<u64> {
+pub(crate) fn body_len(head: &[u8]) -> Result<u64> {
     let head = std::str::from_utf8(head).map_err(|_| wrong("the head is no text"))?;
     if !head.starts_with("HTTP/1.1 200 ") {
         let status = head.lines().next().unwrap_or_default();

@@ -5,6 +5,8 @@
 
 mod http1;
 
+pub(crate) use http1::body_len;
+
 use std::io::{Error, ErrorKind, Result};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;

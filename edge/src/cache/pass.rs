@@ -56,7 +56,8 @@ impl<F: Fetch> Shared<F> {
         forward: Forward,
     ) -> Response<CacheBody> {
         let mut status = CacheStatus::forwarded(forward);
-        match self.fetch(request).await {
+        // On the heap: an upstream's future is some kilobytes, which every hit would carry along.
+        match Box::pin(self.fetch(request)).await {
             Ok(response) => {
                 status.forward_status = Some(response.status().as_u16());
                 self.pass_response(asking, response, status)

@@ -1,6 +1,7 @@
 //! Metrics of HTTP, and the text that `/metrics` answers.
 
 use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use http::{Method, StatusCode, Version};
 use prometheus_client::encoding::EncodeLabelSet;
@@ -31,6 +32,20 @@ pub struct HttpMetrics {
     total: Family<RouteLabels, Histogram, fn() -> Histogram>,
     in_flight: Gauge,
     cut_short: Counter,
+    known: Arc<RwLock<Vec<(RequestLabels, Series)>>>,
+}
+
+/// Sets of labels whose series are at hand; others are looked up.
+const KNOWN_MAX: usize = 64;
+
+/// The series of one set of labels. Looking them up hashes every label four times, which is more
+/// than all counting together.
+#[derive(Clone, Debug)]
+struct Series {
+    requests: Counter,
+    sent_bytes: Counter,
+    first_byte: Histogram,
+    total: Histogram,
 }
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
@@ -69,6 +84,7 @@ impl HttpMetrics {
             total: Family::new_with_constructor(times),
             in_flight: Gauge::default(),
             cut_short: Counter::default(),
+            known: Arc::default(),
         }
     }
 
@@ -99,19 +115,35 @@ impl HttpMetrics {
 
     pub(super) fn finish(&self, finished: &Finished<'_>) {
         self.in_flight.dec();
-        let route = RouteLabels { route: finished.route };
+        if !finished.is_whole {
+            self.cut_short.inc();
+        }
         let labels = RequestLabels {
             route: finished.route,
             method: method_label(finished.method),
             protocol: finished.protocol,
             status: status_label(finished.status),
         };
-        self.requests.get_or_create(&labels).inc();
-        self.sent_bytes.get_or_create(&route).inc_by(finished.sent_bytes);
-        self.first_byte.get_or_create(&route).observe(finished.first_byte_seconds);
-        self.total.get_or_create(&route).observe(finished.total_seconds);
-        if !finished.is_whole {
-            self.cut_short.inc();
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, series)) = known.iter().find(|(known, _)| *known == labels) {
+            return series.count(finished);
+        }
+        drop(known);
+        let series = self.series(&labels);
+        series.count(finished);
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        if known.len() < KNOWN_MAX && !known.iter().any(|(known, _)| *known == labels) {
+            known.push((labels, series));
+        }
+    }
+
+    fn series(&self, labels: &RequestLabels) -> Series {
+        let route = RouteLabels { route: labels.route };
+        Series {
+            requests: self.requests.get_or_create(labels).clone(),
+            sent_bytes: self.sent_bytes.get_or_create(&route).clone(),
+            first_byte: self.first_byte.get_or_create(&route).clone(),
+            total: self.total.get_or_create(&route).clone(),
         }
     }
 
@@ -119,6 +151,15 @@ impl HttpMetrics {
     pub(super) fn abandon(&self) {
         self.in_flight.dec();
         self.cut_short.inc();
+    }
+}
+
+impl Series {
+    fn count(&self, finished: &Finished<'_>) {
+        self.requests.inc();
+        self.sent_bytes.inc_by(finished.sent_bytes);
+        self.first_byte.observe(finished.first_byte_seconds);
+        self.total.observe(finished.total_seconds);
     }
 }
 

@@ -8,6 +8,7 @@
 //! `TARGET_DIR/bench-media`; everything else is made anew in `TARGET_DIR/bench-work` and removed.
 //! `bench/README.md` says how each row is measured and what the environment variables do.
 
+mod edge;
 mod media;
 mod nginx;
 mod ours;
@@ -38,9 +39,21 @@ struct Settings {
     rounds: usize,
     duration: Duration,
     strict: bool,
+    part: Option<Part>,
+}
+
+/// A group of rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    Packaging,
+    Edge,
 }
 
 impl Settings {
+    fn has(&self, part: Part) -> bool {
+        self.part.is_none_or(|wanted| wanted == part)
+    }
+
     fn new(target: &Path) -> Result<Self> {
         let target = target.canonicalize().with_context(|| format!("{}", target.display()))?;
         let streamverse = target.join("release/streamverse");
@@ -59,6 +72,12 @@ impl Settings {
             rounds,
             duration: Duration::try_from_secs_f64(seconds).context("SECONDS_EACH")?,
             strict: variable("STRICT", 0.0)? != 0.0,
+            part: match std::env::var("PART").as_deref() {
+                Err(_) | Ok("" | "all") => None,
+                Ok("packaging") => Some(Part::Packaging),
+                Ok("edge") => Some(Part::Edge),
+                Ok(other) => bail!("PART is all, packaging or edge, not `{other}`"),
+            },
         })
     }
 }
@@ -97,20 +116,28 @@ fn remove(folder: &Path) -> Result<()> {
 
 /// Every row, in the order of the table; how many miss their target.
 fn measure(settings: &Settings) -> Result<usize> {
-    let media = media::make(&settings.target.join("bench-media"))?;
     let mut report = Report::begin(Path::new("bench/results"))?;
     report.note(&machine()?)?;
-
-    eprintln!("ingesting and packaging");
-    let titles = title::Titles::ingest(settings, &media)?;
-    rows::serving::measure(settings, &titles, &mut report)?;
-    rows::cold::measure(settings, &titles, &mut report)?;
-    rows::stalled::measure(settings, &titles, &mut report)?;
-    rows::index::measure(settings, &titles, &mut report)?;
-    rows::start::measure(settings, &titles, &mut report)?;
-    rows::offline::measure(settings, &media, &mut report)?;
+    if settings.has(Part::Packaging) {
+        packaging(settings, &mut report)?;
+    }
+    if settings.has(Part::Edge) {
+        edge::measure(settings, &mut report)?;
+    }
     report.note(&format!("\nLoad {} at the end.", load_average()?))?;
     Ok(report.misses())
+}
+
+fn packaging(settings: &Settings, report: &mut Report) -> Result<()> {
+    let media = media::make(&settings.target.join("bench-media"))?;
+    eprintln!("ingesting and packaging");
+    let titles = title::Titles::ingest(settings, &media)?;
+    rows::serving::measure(settings, &titles, report)?;
+    rows::cold::measure(settings, &titles, report)?;
+    rows::stalled::measure(settings, &titles, report)?;
+    rows::index::measure(settings, &titles, report)?;
+    rows::start::measure(settings, &titles, report)?;
+    rows::offline::measure(settings, &media, report)
 }
 
 fn machine() -> Result<String> {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -13,6 +13,36 @@ use bench::client::{self, Protocol};
 
 use crate::spawn::{Running, on_core};
 use crate::{SERVER_CORE, Settings};
+
+/// A server that has said that it is ready.
+pub(crate) struct Started {
+    pub(crate) process: Running,
+    pub(crate) time_to_ready: Duration,
+    bound: serde_json::Value,
+}
+
+/// Starts `serve` and waits for its `ready` line. Its log goes nowhere.
+pub(crate) fn start_command(command: &mut Command) -> Result<Started> {
+    command.stdout(Stdio::piped()).stderr(Stdio::null());
+    let began = Instant::now();
+    let mut process = Running::start(command)?;
+    let out = process.child().stdout.take().context("standard output is a pipe")?;
+    let ready = BufReader::new(out)
+        .lines()
+        .map_while(Result::ok)
+        .find_map(|line| Some((line.strip_prefix("ready ")?.to_owned(), began.elapsed())));
+    let (bound, time_to_ready) = ready.with_context(|| format!("{command:?} is never ready"))?;
+    Ok(Started { process, time_to_ready, bound: serde_json::from_str(&bound)? })
+}
+
+impl Started {
+    /// What a listener is bound to.
+    pub(crate) fn address(&self, name: &str) -> Result<SocketAddr> {
+        let bound = &self.bound;
+        let text = bound[name].as_str().with_context(|| format!("no {name} in {bound}"))?;
+        Ok(text.parse()?)
+    }
+}
 
 pub(crate) struct Ours {
     pub(crate) pid: u32,
@@ -35,28 +65,13 @@ impl Ours {
         command.env("STREAMVERSE__MEDIA__HTTP", "127.0.0.1:0");
         command.env("STREAMVERSE__MEDIA__HTTPS", "off");
         command.env("STREAMVERSE__OPS__HTTP", "127.0.0.1:0");
-        command.stdout(Stdio::piped()).stderr(Stdio::null());
-
-        let began = Instant::now();
-        let mut process = Running::start(&mut command)?;
-        let out = process.child().stdout.take().context("standard output is a pipe")?;
-        let ready = BufReader::new(out)
-            .lines()
-            .map_while(Result::ok)
-            .find_map(|line| Some((line.strip_prefix("ready ")?.to_owned(), began.elapsed())));
-        let (bound, time_to_ready) =
-            ready.with_context(|| format!("{command:?} is never ready"))?;
-        let bound: serde_json::Value = serde_json::from_str(&bound)?;
-        let address = |name: &str| -> Result<SocketAddr> {
-            let text = bound[name].as_str().with_context(|| format!("no {name} in {bound}"))?;
-            Ok(text.parse()?)
-        };
+        let started = start_command(&mut command)?;
         Ok(Self {
-            pid: process.pid(),
-            media: address("media_http")?,
-            ops: address("ops_http")?,
-            time_to_ready,
-            _process: process,
+            pid: started.process.pid(),
+            media: started.address("media_http")?,
+            ops: started.address("ops_http")?,
+            time_to_ready: started.time_to_ready,
+            _process: started.process,
         })
     }
 

@@ -15,6 +15,9 @@ use super::{Control, Policy, initial_age, lifetime};
 pub(super) const TAGS_MAX: usize = 32;
 const TAG_BYTES_MAX: usize = 256;
 
+/// Fields that answers have beyond what is stored.
+const ADDED_HEADERS: usize = 8;
+
 /// The head of a stored answer with what was derived from it on arrival.
 #[derive(Clone, Debug)]
 pub struct StoredHead {
@@ -53,6 +56,9 @@ impl StoredHead {
         let lifetime = lifetime(status, &headers, &control, response_time, policy);
         let initial_age = initial_age(&headers, request_time, response_time);
         let tags = tags(&headers);
+        // Every answer gets a few more (age, length, status): a copy of a table with room for them
+        // needs no other table.
+        headers.reserve(ADDED_HEADERS);
         Self {
             status,
             headers,

@@ -1,9 +1,13 @@
 //! `Cache-Status`: what this cache did, for whoever debugs (RFC 9211).
 
+use std::fmt::Write as _;
+
 use http::header::{HeaderMap, HeaderName, HeaderValue};
-use sfv::{KeyRef, ListSerializer, StringRef, TokenRef};
+use sfv::{ListSerializer, StringRef, TokenRef};
 
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+
+const TTL_MAX: i64 = 999_999_999_999_999;
 
 /// Why a request was forwarded (RFC 9211 2.2).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -54,49 +58,53 @@ impl CacheStatus {
     /// Adds itself behind what caches nearer to the origin said (RFC 9211 2).
     pub fn append_to(&self, headers: &mut HeaderMap, cache_name: &str) {
         if let Some(value) = self.write(cache_name)
-            && let Ok(value) = HeaderValue::from_str(&value)
+            && let Ok(value) = HeaderValue::try_from(value)
         {
             headers.append(CACHE_STATUS, value);
         }
     }
 
+    /// A structured field written by hand: every part but the cache's name is ours, a token or a
+    /// small number. The general serialiser takes half a microsecond for it, on every hit.
     fn write(&self, cache_name: &str) -> Option<String> {
-        let key = |name: &'static str| KeyRef::from_str(name).expect("a constant key");
-        let mut list = ListSerializer::new();
+        let mut text = String::with_capacity(cache_name.len() + 64);
         // A name is a token where it can be one, else a string.
-        let mut member = match TokenRef::from_str(cache_name) {
-            Ok(token) => list.bare_item(token),
-            Err(_) => list.bare_item(StringRef::from_str(cache_name).ok()?),
-        };
+        if TokenRef::from_str(cache_name).is_ok() {
+            text.push_str(cache_name);
+        } else {
+            let mut list = ListSerializer::new();
+            let _ = list.bare_item(StringRef::from_str(cache_name).ok()?);
+            text.push_str(&list.finish()?);
+        }
         match self.forward {
             None if self.is_made_here => {}
-            None => member = member.parameter(key("hit"), true),
+            None => text.push_str(";hit"),
             Some(forward) => {
-                let token = TokenRef::from_str(forward.as_str()).expect("a constant token");
-                member = member.parameter(key("fwd"), token);
+                text.push_str(";fwd=");
+                text.push_str(forward.as_str());
             }
         }
+        // Writing to a string can't fail.
         if let Some(status) = self.forward_status {
-            member = member.parameter(key("fwd-status"), i64::from(status).min(999) as i16);
+            let _ = write!(text, ";fwd-status={}", status.min(999));
         }
-        if let Some(ttl) = self.ttl_seconds
-            && let Ok(ttl) = sfv::Integer::try_from(ttl)
-        {
-            member = member.parameter(key("ttl"), ttl);
+        if let Some(ttl) = self.ttl_seconds {
+            // Of an integer's fifteen digits (RFC 9651 3.3.1).
+            let _ = write!(text, ";ttl={}", ttl.clamp(-TTL_MAX, TTL_MAX));
         }
         if self.is_stored {
-            member = member.parameter(key("stored"), true);
+            text.push_str(";stored");
         }
         if self.is_collapsed {
-            member = member.parameter(key("collapsed"), true);
+            text.push_str(";collapsed");
         }
         if let Some(detail) = self.detail
-            && let Ok(token) = TokenRef::from_str(detail)
+            && TokenRef::from_str(detail).is_ok()
         {
-            member = member.parameter(key("detail"), token);
+            text.push_str(";detail=");
+            text.push_str(detail);
         }
-        let _ = member;
-        list.finish()
+        Some(text)
     }
 }
 
@@ -117,6 +125,25 @@ mod tests {
             miss.write("edge of town").unwrap(),
             "\"edge of town\";fwd=uri-miss;fwd-status=200;stored;collapsed"
         );
+    }
+
+    /// What is written by hand reads as the general parser has it.
+    #[test]
+    fn every_member_parses() {
+        for status in [
+            CacheStatus::hit(i64::MAX),
+            CacheStatus { detail: Some("disk"), ..CacheStatus::hit(i64::MIN) },
+            CacheStatus { is_made_here: true, ..CacheStatus::default() },
+            CacheStatus {
+                forward_status: Some(u16::MAX),
+                is_collapsed: true,
+                ..CacheStatus::forwarded(Forward::Stale)
+            },
+        ] {
+            let text = status.write("a \"name\"").unwrap();
+            let list = sfv::Parser::new(&text).parse::<sfv::List>().unwrap();
+            assert_eq!(list.len(), 1, "{text}");
+        }
     }
 
     #[test]
