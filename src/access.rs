@@ -15,7 +15,7 @@ use origin::body::MediaBody;
 use origin::problem_with;
 use platform::DataDir;
 use platform::config::{Config, IpPrefix};
-use platform::http::{Connection, client_address};
+use platform::http::{Connection, came_early, client_address};
 use platform::url_token::{Keyring, Revocations, key_file};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -87,6 +87,12 @@ impl Access {
 
     pub fn revocations(&self) -> &Arc<Revocations> {
         &self.revocations
+    }
+
+    /// Whether a request may be a replay: whoever counts its uses has to answer 425 (RFC 8470).
+    pub fn came_early(&self, request: &Request<()>) -> bool {
+        let settings = self.settings.read().unwrap_or_else(PoisonError::into_inner).clone();
+        came_early(request, &settings.trusted_proxies)
     }
 
     pub fn is_open(&self) -> bool {

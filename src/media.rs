@@ -11,6 +11,7 @@ use http::header::{self, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use origin::body::MediaBody;
 use origin::{Library, problem, problem_with};
+use platform::http::EARLY_DATA;
 use tower_service::Service;
 
 use crate::access::Access;
@@ -60,7 +61,7 @@ pub struct MediaService {
     library: Option<Library>,
     readiness: Readiness,
     access: Access,
-    /// Asks for the edges' secret instead, open or not.
+    /// Asks for the edges' secret or certificate instead, open or not.
     shield: Option<Shield>,
 }
 
@@ -75,7 +76,10 @@ impl MediaService {
         Self { backend, library, readiness, access, shield }
     }
 
-    async fn answer(&self, request: Request<()>) -> Response<AnswerBody> {
+    async fn answer(&self, mut request: Request<()>) -> Response<AnswerBody> {
+        if let Some(refusal) = self.judge_early(&mut request) {
+            return refusal.map(AnswerBody::Media);
+        }
         let path = request.uri().path();
         if let Some(answer) = self.readiness.answer(path) {
             return answer.map(AnswerBody::Media);
@@ -97,9 +101,25 @@ impl MediaService {
         }
     }
 
+    /// Refuses a request that may be a replay and isn't safe, and says onwards of one that is
+    /// (RFC 8470 5.1); what a client says there itself ends here.
+    fn judge_early(&self, request: &mut Request<()>) -> Option<Response<MediaBody>> {
+        let came_early = self.access.came_early(request);
+        request.headers_mut().remove(EARLY_DATA);
+        if !came_early {
+            return None;
+        }
+        if !request.method().is_safe() {
+            let reason = "send this request again, after the handshake";
+            return Some(problem_with(StatusCode::TOO_EARLY, "too_early", reason));
+        }
+        request.headers_mut().insert(EARLY_DATA, HeaderValue::from_static("1"));
+        None
+    }
+
     /// An origin behind edges: they looked at the token.
     async fn answer_edge(&self, shield: &Shield, request: Request<()>) -> Response<AnswerBody> {
-        if !shield.admits(request.headers()) {
+        if !shield.admits(&request) {
             let reason = "this origin answers its edges only";
             let refusal = problem_with(StatusCode::FORBIDDEN, "shield_required", reason);
             return refusal.map(AnswerBody::Media);

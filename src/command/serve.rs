@@ -183,7 +183,7 @@ impl Wiring {
             (!self.is_edge).then(|| self.library.clone()),
             self.readiness.clone(),
             self.access.clone(),
-            Shield::new(&config.shield),
+            Shield::new(config),
         );
         let service = Observe::new(service, metrics, route_of).behind(self.trusted_proxies.clone());
         if let Some(listener) = bind("media.http", config.media.http)? {

@@ -158,9 +158,10 @@ impl AnswerWriter<'_> {
 
     async fn take_turn(&mut self) {
         let (turns, priority) = (&self.in_flight.state().turns, self.in_flight.priority());
+        let stream = self.in_flight.id();
         self.turn = Some(match self.turn.take() {
-            Some(turn) => turns.again(turn, priority).await,
-            None => turns.take(priority).await,
+            Some(turn) => turns.again(turn, priority, stream).await,
+            None => turns.take(priority, stream).await,
         });
     }
 

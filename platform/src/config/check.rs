@@ -1,6 +1,7 @@
 //! What the values must satisfy beyond their types.
 
-use super::model::{Addressing, Config, Packaging, Preset, Protection, SigningKey, TlsCertificate};
+use super::model::{Addressing, ClientAuth, Config, Packaging, Preset, Protection, SigningKey};
+use super::model::{Tls, TlsCertificate};
 use super::upstream::{check_fetch, check_shield, check_upstreams};
 use crate::url_token::Keyring;
 
@@ -54,6 +55,7 @@ pub(super) fn check(config: &Config) -> Vec<Failed> {
     check_objects(config, &mut fail);
     check_numbers(config, &mut fail);
     check_certificates(&config.tls.certificate, &mut fail);
+    check_clients(&config.tls, &mut fail);
     check_log(config, &mut fail);
     check_presets(&config.preset, &mut fail);
     check_upstreams(&config.upstream, &mut fail);
@@ -124,6 +126,7 @@ fn check_numbers(config: &Config, fail: &mut impl FnMut(&str, String, &str)) {
         ("limits.connections", u64::from(limits.connections), 1, 1_000_000),
         ("limits.streams_per_connection", u64::from(limits.streams_per_connection), 1, 10_000),
         ("limits.header_bytes", limits.header_bytes.get(), 1_024, 65_536),
+        ("limits.content_bytes", limits.content_bytes.get(), 1_024, 1 << 20),
         ("cache.object_bytes", cache.object_bytes.get(), 1 << 20, 4 << 30),
         ("objects.s3.retries_max", u64::from(s3.retries_max), 0, 20),
         ("objects.s3.requests_max", u64::from(s3.requests_max), 1, 10_000),
@@ -148,6 +151,19 @@ fn check_certificates(certificates: &[TlsCertificate], fail: &mut impl FnMut(&st
                 fail(&key, "is empty".to_owned(), "name a PEM file");
             }
         }
+    }
+}
+
+fn check_clients(tls: &Tls, fail: &mut impl FnMut(&str, String, &str)) {
+    let is_required = tls.client_auth == ClientAuth::Require;
+    let has_authority = tls.client_ca.as_ref().is_some_and(|path| !path.as_os_str().is_empty());
+    if is_required && !has_authority {
+        let cause = "clients need a certificate, and nobody vouches for any".to_owned();
+        fail("tls.client_ca", cause, "name the PEM file of the authority, or set `client_auth`");
+    }
+    if is_required && tls.early_data {
+        let cause = "early data comes before a client has shown its certificate".to_owned();
+        fail("tls.early_data", cause, "write false, or client_auth = \"off\"");
     }
 }
 

@@ -58,8 +58,22 @@ pub struct Media {
 #[serde(default, deny_unknown_fields)]
 pub struct Tls {
     pub min_version: TlsVersion,
+    /// Whether clients of `media.https` have to show a certificate.
+    pub client_auth: ClientAuth,
+    /// PEM file of the authorities that vouch for clients.
+    pub client_ca: Option<PathBuf>,
+    /// Whether HTTP/3 answers requests that came before the handshake was done (RFC 8470).
+    pub early_data: bool,
     /// None means a development certificate made in the data directory.
     pub certificate: Vec<TlsCertificate>,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ClientAuth {
+    #[default]
+    Off,
+    Require,
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
@@ -150,6 +164,8 @@ pub struct Limits {
     pub connections: u32,
     pub streams_per_connection: u32,
     pub header_bytes: ByteCount,
+    /// Content of one request.
+    pub content_bytes: ByteCount,
     pub header_timeout_seconds: f64,
     pub keep_alive_seconds: f64,
     pub request_timeout_seconds: f64,
@@ -314,6 +330,7 @@ impl Default for Limits {
             connections: 10_000,
             streams_per_connection: 100,
             header_bytes: ByteCount::kib(16),
+            content_bytes: ByteCount::kib(64),
             header_timeout_seconds: 10.0,
             keep_alive_seconds: 75.0,
             request_timeout_seconds: 30.0,
@@ -337,6 +354,7 @@ impl Config {
     pub(super) fn example() -> Self {
         let mut example = Self::default();
         example.media.public_url = Some("https://media.example.org".to_owned());
+        example.tls.client_ca = Some(PathBuf::from("/etc/streamverse/edges.pem"));
         example.tls.certificate = vec![TlsCertificate {
             chain: PathBuf::from("/etc/streamverse/chain.pem"),
             key: PathBuf::from("/etc/streamverse/key.pem"),

@@ -9,7 +9,8 @@ use super::tree::dotted;
 ///
 /// Limits reach connections that are accepted afterwards. The target duration is not here: it
 /// decides the segments of titles, whose URLs promise that their bytes never change.
-pub(super) const AT_RUN_TIME: [&str; 11] = [
+pub(super) const AT_RUN_TIME: [&str; 13] = [
+    "limits.content_bytes",
     "limits.header_bytes",
     "limits.header_timeout_seconds",
     "limits.keep_alive_seconds",
@@ -21,6 +22,7 @@ pub(super) const AT_RUN_TIME: [&str; 11] = [
     "preset",
     "signing_key",
     "tls.certificate",
+    "tls.client_ca",
 ];
 
 /// The keys in which two configurations differ.

@@ -256,7 +256,7 @@ where
             Socket::Unix(_) => Peer::Unix,
         };
         let activity = Arc::new(Activity::new());
-        let guard = Guard {
+        let mut guard = Guard {
             service: self.service.clone(),
             activity,
             limits: *self.limits.borrow(),
@@ -265,6 +265,7 @@ where
                 listener: self.name,
                 number,
                 is_encrypted: self.tls.is_some(),
+                is_certified: false,
             },
         };
         let tls = self.tls.clone();
@@ -276,6 +277,9 @@ where
                     None => run_connection(stream, guard, phase, &is_crowded).await,
                     Some(tls) => {
                         if let Some(stream) = tls.shake_hands(stream, &guard, phase.clone()).await {
+                            // None is taken that was not checked.
+                            let shown = stream.get_ref().1.peer_certificates();
+                            guard.connection.is_certified = shown.is_some();
                             run_connection(stream, guard, phase, &is_crowded).await;
                         }
                     }
