@@ -284,9 +284,9 @@ impl Shaking {
         }
     }
 
-    /// Serves a connection from its first packet on. What comes before the end of the handshake is
+    /// Serves a connection from the client's hello on. What comes before the end of the handshake is
     /// early data, and is told from other data by its streams.
-    async fn serve_early<S, B>(self, connecting: Connecting, serving: Serving<S>)
+    async fn serve_early<S, B>(self, mut connecting: Connecting, serving: Serving<S>)
     where
         S: Service<Http3Request, Response = Response<B>> + Clone + Send + Sync + 'static,
         S::Future: Send,
@@ -295,11 +295,18 @@ impl Shaking {
         B::Data: Send,
         B::Error: std::fmt::Display + Send,
     {
+        let limit = serving.limits.header_timeout;
+        // A hello with a post-quantum share takes two packets. Before the second the client's limits
+        // aren't known, and quinn would not notice when they are.
+        match tokio::time::timeout(limit, connecting.handshake_data()).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => return self.failed(&error),
+            Err(_) => return self.late(),
+        }
         let (quic, done) = match connecting.into_0rtt() {
             Ok(both) => both,
             Err(connecting) => return self.serve(connecting, serving).await,
         };
-        let limit = serving.limits.header_timeout;
         let shaken = quic.clone();
         tokio::spawn(async move {
             let is_in_time = tokio::time::timeout(limit, done).await.is_ok();

@@ -133,22 +133,35 @@ impl AnswerWriter<'_> {
         Ok(())
     }
 
-    /// Sends a piece, and gives the turn up when it finds no room for as long as `patience`: it
-    /// waits for its own client to open the stream's window, and others need not.
+    /// Sends a piece, and gives the turn up when it finds no room for as long as `patience`: it may
+    /// wait for its own client to open the stream's window, and others need not. It may as well wait
+    /// as all do; so it asks for the turn again, after a time that doubles.
     async fn send_in_turn(
         &mut self,
         chunks: &mut [Bytes],
         patience: Duration,
     ) -> Result<(), Fault> {
-        let turn = self.turn.take();
+        let in_flight = self.in_flight;
+        let mut turn = self.turn.take();
+        let mut pause = patience;
         {
             let mut sending = std::pin::pin!(self.send(chunks));
-            tokio::select! {
-                biased;
-                outcome = sending.as_mut() => outcome?,
-                () = tokio::time::sleep(patience) => {
-                    drop(turn);
-                    return sending.await;
+            loop {
+                tokio::select! {
+                    biased;
+                    outcome = sending.as_mut() => break outcome?,
+                    () = tokio::time::sleep(patience) => turn = None,
+                }
+                tokio::select! {
+                    biased;
+                    outcome = sending.as_mut() => break outcome?,
+                    () = tokio::time::sleep(pause) => pause *= 2,
+                }
+                let (turns, priority) = (&in_flight.state().turns, in_flight.priority());
+                tokio::select! {
+                    biased;
+                    outcome = sending.as_mut() => break outcome?,
+                    taken = turns.take(priority, in_flight.id()) => turn = Some(taken),
                 }
             }
         }
