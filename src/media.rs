@@ -12,6 +12,7 @@ use http::{Method, Request, Response, StatusCode};
 use origin::body::MediaBody;
 use origin::{Library, problem, problem_with};
 use platform::http::EARLY_DATA;
+use platform::tls::Challenges;
 use tower_service::Service;
 
 use crate::access::Access;
@@ -63,6 +64,8 @@ pub struct MediaService {
     access: Access,
     /// Asks for the edges' secret or certificate instead, open or not.
     shield: Option<Shield>,
+    /// What an authority asks while it issues a certificate.
+    challenges: Challenges,
 }
 
 impl MediaService {
@@ -73,7 +76,13 @@ impl MediaService {
         access: Access,
         shield: Option<Shield>,
     ) -> Self {
-        Self { backend, library, readiness, access, shield }
+        let challenges = Challenges::default();
+        Self { backend, library, readiness, access, shield, challenges }
+    }
+
+    /// Answers these challenges besides.
+    pub fn with_challenges(self, challenges: Challenges) -> Self {
+        Self { challenges, ..self }
     }
 
     async fn answer(&self, mut request: Request<()>) -> Response<AnswerBody> {
@@ -83,6 +92,9 @@ impl MediaService {
         let path = request.uri().path();
         if let Some(answer) = self.readiness.answer(path) {
             return answer.map(AnswerBody::Media);
+        }
+        if let Some(key_authorization) = self.challenges.answer(path) {
+            return text(StatusCode::OK, key_authorization).map(AnswerBody::Media);
         }
         if path == "/time" {
             return time().map(AnswerBody::Media);

@@ -12,7 +12,7 @@ use platform::DataDir;
 use platform::config::{Config, IpPrefix, Listen, Loaded};
 use platform::http::{HttpLimits, Listener, Server, bind_udp, serve, serve_tls};
 use platform::telemetry::{HttpMetrics, LogHandle, Observe, ProcessMetrics, init_log};
-use platform::tls::Tls;
+use platform::tls::{Acme, Tls};
 use prometheus_client::registry::Registry;
 use serde_json::{Map, Value};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -101,6 +101,9 @@ async fn serve_until_told(
         tracing::warn!("serving open: every title can be watched without a signed URL");
     }
 
+    let ordering =
+        tls.as_ref().and_then(|tls| Acme::new(&loaded.config.tls.acme, data.path(), tls));
+    let ordering = ordering.map(|acme| tokio::spawn(acme.run()));
     let watching = tls.clone().map(|tls| tokio::spawn(watch_certificates(tls)));
     let mut current = loaded.config;
     loop {
@@ -118,8 +121,8 @@ async fn serve_until_told(
     // A sweep can end anywhere: the next one goes on.
     sweeping.abort();
     maintaining.abort();
-    if let Some(watching) = watching {
-        watching.abort();
+    for task in watching.into_iter().chain(ordering) {
+        task.abort();
     }
     let drain = Duration::from_secs_f64(current.limits.drain_seconds);
     let dropped = listeners.shutdown(drain).await;
@@ -185,6 +188,13 @@ impl Wiring {
             self.access.clone(),
             Shield::new(config),
         );
+        let service = match &self.tls {
+            Some(tls) => {
+                tls.register_metrics(&mut registry);
+                service.with_challenges(tls.challenges().clone())
+            }
+            None => service,
+        };
         let service = Observe::new(service, metrics, route_of).behind(self.trusted_proxies.clone());
         if let Some(listener) = bind("media.http", config.media.http)? {
             let (limits, service) = (self.limits.clone(), service.clone());
@@ -231,9 +241,9 @@ fn open_tls(config: &Config, data: &DataDir) -> anyhow::Result<Option<Tls>> {
         return Ok(None);
     }
     let tls = Tls::open(&config.tls, data.path())?;
-    if config.tls.certificate.is_empty() {
+    if tls.is_for_development() {
         tracing::warn!(
-            "no certificate is configured: https presents a self-signed one for localhost"
+            "there is no certificate yet: https presents a self-signed one for localhost"
         );
     }
     Ok(Some(tls))

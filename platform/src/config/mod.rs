@@ -29,9 +29,9 @@ use serde_json::{Map, Value};
 
 pub use error::{ConfigError, Problem};
 pub use model::{
-    Addressing, Cache, ClientAuth, Config, Data, Limits, Log, LogFormat, Media, Net, Objects, Ops,
-    Packager, Packaging, Preset, Protection, S3, SigningAlgorithm, SigningKey, Tls, TlsCertificate,
-    TlsVersion,
+    Acme, AcmeChallenge, Addressing, Cache, ClientAuth, Config, Data, Limits, Log, LogFormat,
+    Media, Net, Objects, Ops, Packager, Packaging, Preset, Protection, S3, SigningAlgorithm,
+    SigningKey, Tls, TlsCertificate, TlsVersion,
 };
 pub use reload::Changes;
 pub use secret::Secret;

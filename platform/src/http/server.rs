@@ -27,6 +27,7 @@ use super::guard::Guard;
 use super::io::{GuardedIo, TlsSocket, Transport};
 use super::streams::StreamExecutor;
 use super::{Connection, HttpLimits};
+use crate::tls::ACME_TLS;
 
 /// Bytes that hyper holds of one HTTP/1 connection, each way, and of one HTTP/2 stream.
 ///
@@ -345,6 +346,8 @@ impl Handshakes {
         };
         let (listener, number) = (guard.connection.listener, guard.connection.number);
         match outcome {
+            // An authority has seen what it wanted to see (RFC 8737 3).
+            Ok(Ok(stream)) if stream.get_ref().1.alpn_protocol() == Some(ACME_TLS) => return None,
             Ok(Ok(stream)) => {
                 activity.restart();
                 return Some(stream);

@@ -11,10 +11,12 @@
 //! Certificates are replaced while connections go on: [`Tls::reload`] reads the files again, and
 //! [`Tls::reload_if_changed`] only when one of them has another time or size than before.
 
+mod acme;
 mod certificate;
 mod clients;
 mod development;
 mod error;
+mod metrics;
 mod resolver;
 
 #[cfg(test)]
@@ -24,12 +26,15 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
+use prometheus_client::registry::Registry;
 pub use rustls::ServerConfig;
 use rustls::SupportedProtocolVersion;
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs::{self, cipher_suite, kx_group};
 use rustls::server::{NoServerSessionStorage, ServerSessionMemoryCache};
 
+pub(crate) use acme::ACME_TLS;
+pub use acme::{Acme, Challenges};
 pub use certificate::{CertificateFacts, CertificateFiles, certificate_facts};
 pub use development::development_certificate;
 pub use error::TlsError;
@@ -37,6 +42,7 @@ pub use error::TlsError;
 use crate::config;
 use certificate::Certificate;
 use clients::{Clients, read_authorities};
+use metrics::Metrics;
 use resolver::{Resolver, Table};
 
 /// Sessions that can be resumed; the oldest go first. One takes some 200 bytes.
@@ -54,6 +60,8 @@ struct Shared {
     provider: Arc<CryptoProvider>,
     resolver: Arc<Resolver>,
     clients: Option<Arc<Clients>>,
+    challenges: Challenges,
+    metrics: Metrics,
     data_dir: PathBuf,
     over_tcp: Arc<ServerConfig>,
     over_quic: Arc<ServerConfig>,
@@ -80,21 +88,29 @@ impl Tls {
     pub fn open(config: &config::Tls, data_dir: &Path) -> Result<Self, TlsError> {
         let provider = Arc::new(provider());
         let (loaded, table) = load(config, data_dir, &provider)?;
-        let resolver = Arc::new(Resolver::new(table));
+        let challenges = Challenges::default();
+        let resolver = Arc::new(Resolver::new(table, challenges.clone()));
         let clients = match client_authority(config)? {
             None => None,
             Some(path) => Some(Arc::new(Clients::new(read_authorities(path, &provider)?))),
         };
         let settings = Settings { provider: &provider, resolver: &resolver, clients: &clients };
-        let over_tcp = settings.make(versions(config.min_version), &[b"h2", b"http/1.1"])?;
+        let mut over_tcp = settings.make(versions(config.min_version), &[b"h2", b"http/1.1"])?;
+        if config.acme.directory_url.is_some() {
+            over_tcp.alpn_protocols.push(ACME_TLS.to_vec());
+        }
         // QUIC knows TLS 1.3 only (RFC 9001 4.2).
         let mut over_quic = settings.make(&VERSIONS[..1], &[b"h3"])?;
         if config.early_data && clients.is_none() {
             // QUIC bounds it by its own flow control (RFC 9001 4.6.1).
             over_quic.max_early_data_size = u32::MAX;
         }
+        let metrics = Metrics::default();
+        metrics.set(&loaded.facts);
         Ok(Self(Arc::new(Shared {
             provider,
+            challenges,
+            metrics,
             resolver,
             clients,
             data_dir: data_dir.to_owned(),
@@ -114,8 +130,28 @@ impl Tls {
         Arc::clone(&self.0.over_quic)
     }
 
+    /// Whether a certificate for this machine is all there is.
+    pub fn is_for_development(&self) -> bool {
+        let loaded = self.loaded();
+        loaded.config.certificate.is_empty()
+            && loaded.files.iter().all(|files| files.chain != files.key)
+    }
+
     pub fn certificates(&self) -> Vec<CertificateFacts> {
         self.loaded().facts.clone()
+    }
+
+    /// What the listeners answer while a certificate is ordered.
+    pub fn challenges(&self) -> &Challenges {
+        &self.0.challenges
+    }
+
+    pub fn register_metrics(&self, registry: &mut Registry) {
+        self.0.metrics.register(registry);
+    }
+
+    fn count_order(&self, outcome: &'static str) {
+        self.0.metrics.count_order(outcome);
     }
 
     /// Reads the certificates anew, by a new configuration. A bad one changes nothing.
@@ -128,6 +164,7 @@ impl Tls {
             clients.replace(read_authorities(path, &self.0.provider)?);
         }
         self.0.resolver.replace(table);
+        self.0.metrics.set(&loaded.facts);
         *self.loaded() = loaded;
         Ok(())
     }
@@ -141,7 +178,7 @@ impl Tls {
         let (config, is_unchanged) = {
             let loaded = self.loaded();
             // Asking for the development certificate renews it when its time comes.
-            let files = files_of(&loaded.config, &self.0.data_dir)?;
+            let files = files_of(&loaded.config, &self.0.data_dir, &self.0.provider)?;
             let stamps = stamps(&files, &loaded.config);
             (loaded.config.clone(), files == loaded.files && stamps == loaded.stamps)
         };
@@ -161,7 +198,7 @@ fn load(
     data_dir: &Path,
     provider: &CryptoProvider,
 ) -> Result<(Loaded, Table), TlsError> {
-    let files = files_of(config, data_dir)?;
+    let files = files_of(config, data_dir, provider)?;
     // Taken before reading: a file that changes meanwhile is read once more.
     let stamps = stamps(&files, config);
     let certificates = files.iter().map(|files| Certificate::read(files, provider));
@@ -171,16 +208,30 @@ fn load(
     Ok((Loaded { config: config.clone(), files, stamps, facts }, table))
 }
 
-/// The configured files, or those of the development certificate.
-fn files_of(config: &config::Tls, data_dir: &Path) -> Result<Vec<CertificateFiles>, TlsError> {
-    if config.certificate.is_empty() {
-        return Ok(vec![development_certificate(data_dir, SystemTime::now())?]);
-    }
+/// The configured files and that of ACME, or where there are none, those of the development
+/// certificate.
+fn files_of(
+    config: &config::Tls,
+    data_dir: &Path,
+    provider: &CryptoProvider,
+) -> Result<Vec<CertificateFiles>, TlsError> {
     let files = config.certificate.iter().map(|certificate| CertificateFiles {
         chain: certificate.chain.clone(),
         key: certificate.key.clone(),
     });
-    Ok(files.collect())
+    let mut files: Vec<_> = files.collect();
+    if config.acme.directory_url.is_some() {
+        let path = acme::certificate_path(data_dir);
+        let ordered = CertificateFiles { chain: path.clone(), key: path };
+        // One that was damaged is ordered anew, and keeps nobody from starting.
+        if Certificate::read(&ordered, provider).is_ok() {
+            files.push(ordered);
+        }
+    }
+    if files.is_empty() {
+        files.push(development_certificate(data_dir, SystemTime::now())?);
+    }
+    Ok(files)
 }
 
 /// The file with the authorities of clients, if these have to show a certificate.
