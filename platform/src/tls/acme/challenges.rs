@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rcgen::{CertificateParams, CustomExtension, KeyPair, PKCS_ECDSA_P256_SHA256};
-use rustls::crypto::aws_lc_rs::default_provider;
+use rustls::crypto::aws_lc_rs::sign::any_supported_type;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::sign::CertifiedKey;
 
@@ -52,7 +52,8 @@ impl Challenges {
         let certificate = params.self_signed(&key)?;
         let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
         let chain = vec![certificate.der().clone()];
-        let certified = CertifiedKey::from_der(chain, key, &default_provider())?;
+        // Without the library's look at the pair: it knows no extension that is critical here.
+        let certified = CertifiedKey::new(chain, any_supported_type(&key)?);
         self.lock().by_name.insert(name.to_ascii_lowercase(), Arc::new(certified));
         Ok(())
     }
@@ -64,5 +65,34 @@ impl Challenges {
 
     fn lock(&self) -> MutexGuard<'_, Held> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use x509_parser::prelude::{FromDer, X509Certificate};
+
+    use super::*;
+
+    /// RFC 8737 3: the name, and the digest as a critical extension.
+    #[test]
+    fn a_challenge_has_its_certificate_until_the_order_is_over() {
+        let challenges = Challenges::default();
+        challenges.put_name("Media.example.test", &[7; 32]).unwrap();
+        challenges.put_token("token".to_owned(), "token.thumbprint".to_owned());
+        let certified = challenges.certificate("media.EXAMPLE.test").unwrap();
+        let (_, certificate) = X509Certificate::from_der(&certified.cert[0]).unwrap();
+        let identifier = certificate.extensions().iter().find(|extension| extension.critical);
+        let identifier = identifier.unwrap();
+        assert_eq!(identifier.oid.to_id_string(), "1.3.6.1.5.5.7.1.31");
+        assert_eq!(identifier.value, [&[0x04, 32], &[7; 32][..]].concat());
+        assert!(challenges.certificate("other.example.test").is_none());
+        let path = "/.well-known/acme-challenge/token";
+        assert_eq!(challenges.answer(path).as_deref(), Some("token.thumbprint"));
+        assert_eq!(challenges.answer("/.well-known/acme-challenge/"), None);
+        assert_eq!(challenges.answer("/token"), None);
+        challenges.clear();
+        assert!(challenges.certificate("media.example.test").is_none());
+        assert_eq!(challenges.answer(path), None);
     }
 }
