@@ -17,7 +17,7 @@ use origin::body::MediaBody;
 use origin::{allow_every_origin, problem_with};
 use platform::DataDir;
 use platform::config::{CdnScheme, Config, IpPrefix};
-use platform::http::{Connection, client_address};
+use platform::http::{Connection, came_early, client_address};
 use platform::url_token::{Grant, Keyring, Refusal, Revocations, TOKEN_MARK, key_file};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -146,6 +146,12 @@ impl Access {
         !settings.cdn.is_empty()
     }
 
+    /// Whether a request may be a replay: whoever counts its uses has to answer 425 (RFC 8470).
+    pub fn came_early<B>(&self, request: &Request<B>) -> bool {
+        let settings = self.settings.read().unwrap_or_else(PoisonError::into_inner).clone();
+        came_early(request, &settings.trusted_proxies)
+    }
+
     pub fn is_open(&self) -> bool {
         self.is_open
     }
@@ -209,7 +215,8 @@ impl Access {
     ) -> Result<Admission, Response<MediaBody>> {
         let raw = raw_target(&request).map_err(|error| refuse_target(&error))?;
         let client = client(&request, &settings.trusted_proxies);
-        let ledgers = Ledgers { revoked: &self.revocations, replays: &self.replays };
+        let came_early = came_early(&request, &settings.trusted_proxies);
+        let ledgers = Ledgers { revoked: &self.revocations, replays: &self.replays, came_early };
         let verified = settings.cdn.verify(&request, raw, client, &ledgers, clock::now_s());
         let verified = verified.map_err(|refusal| self.deny_cdn(&refusal))?;
         let target = Target::parse(&verified.grant.target);
@@ -276,6 +283,9 @@ impl Access {
 
     fn deny_cdn(&self, refusal: &edge::cdn::Refusal) -> Response<MediaBody> {
         tracing::debug!(reason = %refusal, "no valid token of a CDN");
+        if matches!(refusal, edge::cdn::Refusal::TooEarly) {
+            return for_every_origin(too_early());
+        }
         mark(self.refuse(refusal.code(), refusal.told()), is_cdn_guess(refusal))
     }
 
@@ -311,6 +321,12 @@ fn has_native_token(target: &str) -> bool {
     let first = target.strip_prefix('/').unwrap_or(target);
     first.starts_with(TOKEN_MARK)
         || first.get(..3).is_some_and(|start| start.eq_ignore_ascii_case("%7e"))
+}
+
+/// RFC 8470 5.2: a client sends it again by itself, when the handshake is done.
+pub fn too_early() -> Response<MediaBody> {
+    let reason = "send this request again, after the handshake";
+    problem_with(StatusCode::TOO_EARLY, "too_early", reason)
 }
 
 /// Among the extensions of a refusal: the token was nothing that anybody here has signed.

@@ -17,6 +17,7 @@ use http_body::{Body, Frame, SizeHint};
 use origin::body::MediaBody;
 use origin::{Chunk, Library, OriginService, allow_every_origin, preflight, problem_with};
 use platform::config::Config;
+use platform::http::EARLY_DATA;
 use prometheus_client::registry::Registry;
 
 use crate::cdn::CarriedBody;
@@ -42,6 +43,7 @@ pub fn cache_settings(config: &Config) -> Settings {
     settings.query_allowed.push("sidx".to_owned());
     // Told onwards, so that two edges that name each other find out.
     settings.forwarded_headers.push(CDN_LOOP);
+    settings.forwarded_headers.push(EARLY_DATA);
     settings
 }
 

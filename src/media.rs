@@ -12,9 +12,11 @@ use http::{Method, Request, Response, StatusCode};
 use http_body::Body;
 use origin::body::MediaBody;
 use origin::{Library, problem, problem_with};
+use platform::http::EARLY_DATA;
+use platform::tls::Challenges;
 use tower_service::Service;
 
-use crate::access::Access;
+use crate::access::{Access, too_early};
 use crate::backend::{AnswerBody, Backend};
 use crate::front::Front;
 use crate::players::REPORTS_PATH;
@@ -90,9 +92,11 @@ pub struct MediaService {
     library: Option<Library>,
     readiness: Readiness,
     access: Access,
-    /// Asks for the edges' secret instead, open or not.
+    /// Asks for the edges' secret or certificate instead, open or not.
     shield: Option<Shield>,
     front: Front,
+    /// What an authority asks while it issues a certificate.
+    challenges: Challenges,
 }
 
 impl MediaService {
@@ -104,7 +108,13 @@ impl MediaService {
         shield: Option<Shield>,
         front: Front,
     ) -> Self {
-        Self { backend, library, readiness, access, shield, front }
+        let challenges = Challenges::default();
+        Self { backend, library, readiness, access, shield, front, challenges }
+    }
+
+    /// Answers these challenges besides.
+    pub fn with_challenges(self, challenges: Challenges) -> Self {
+        Self { challenges, ..self }
     }
 
     async fn answer<B: Body>(&self, request: Request<B>) -> Response<AnswerBody> {
@@ -116,10 +126,16 @@ impl MediaService {
         response
     }
 
-    async fn answer_any<B: Body>(&self, request: Request<B>) -> Response<AnswerBody> {
+    async fn answer_any<B: Body>(&self, mut request: Request<B>) -> Response<AnswerBody> {
+        if let Some(refusal) = self.judge_early(&mut request) {
+            return refusal.map(AnswerBody::Media);
+        }
         let path = request.uri().path();
         if let Some(answer) = self.readiness.answer(path) {
             return answer.map(AnswerBody::Media);
+        }
+        if let Some(key_authorization) = self.challenges.answer(path) {
+            return text(StatusCode::OK, key_authorization).map(AnswerBody::Media);
         }
         if path == "/time" {
             return time().map(AnswerBody::Media);
@@ -156,9 +172,24 @@ impl MediaService {
         }
     }
 
+    /// Refuses a request that may be a replay and isn't safe, and says onwards of one that is
+    /// (RFC 8470 5.1); what a client says there itself ends here.
+    fn judge_early<B>(&self, request: &mut Request<B>) -> Option<Response<MediaBody>> {
+        let came_early = self.access.came_early(request);
+        request.headers_mut().remove(EARLY_DATA);
+        if !came_early {
+            return None;
+        }
+        if !request.method().is_safe() {
+            return Some(too_early());
+        }
+        request.headers_mut().insert(EARLY_DATA, HeaderValue::from_static("1"));
+        None
+    }
+
     /// An origin behind edges: they looked at the token.
     async fn answer_edge(&self, shield: &Shield, request: Request<()>) -> Response<AnswerBody> {
-        if !shield.admits(request.headers()) {
+        if !shield.admits(&request) {
             let reason = "this origin answers its edges only";
             let refusal = problem_with(StatusCode::FORBIDDEN, "shield_required", reason);
             return refusal.map(AnswerBody::Media);

@@ -74,6 +74,8 @@ struct Origin {
 pub struct Ledgers<'a> {
     pub revoked: &'a Revocations,
     pub replays: &'a Replays,
+    /// The request came in early data, and may come again.
+    pub came_early: bool,
 }
 
 impl CdnTokens {
@@ -190,6 +192,7 @@ fn nearness(refusal: &Refusal) -> u8 {
         Refusal::Missing => 0,
         Refusal::Expired { .. } => 3,
         Refusal::NotYetValid { .. } | Refusal::OutOfScope(_) => 2,
+        Refusal::TooEarly => 4,
         _ => 1,
     }
 }
@@ -296,6 +299,9 @@ impl Ledgers<'_> {
         }
         if grant.replay == Replay::Permitted {
             return Ok(verified);
+        }
+        if self.came_early && grant.replay == Replay::Prohibited {
+            return Err(Refusal::TooEarly);
         }
         let is_first = self.replays.is_first(&grant.key_id, token_id, grant.expires_at, now);
         match (grant.replay, is_first) {

@@ -14,7 +14,7 @@ use platform::http::{HttpLimits, Listener, Server, bind_udp, serve, serve_tls};
 use platform::telemetry::{
     AccessSample, HttpMetrics, LogHandle, Observe, ProcessMetrics, init_log,
 };
-use platform::tls::Tls;
+use platform::tls::{Acme, Tls};
 use prometheus_client::registry::Registry;
 use serde_json::{Map, Value};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -121,6 +121,9 @@ async fn serve_until_told(
         tracing::warn!("serving open: every title can be watched without a signed URL");
     }
 
+    let ordering =
+        tls.as_ref().and_then(|tls| Acme::new(&loaded.config.tls.acme, data.path(), tls));
+    let ordering = ordering.map(|acme| tokio::spawn(acme.run()));
     let watching = tls.clone().map(|tls| tokio::spawn(watch_certificates(tls)));
     let mut current = loaded.config;
     loop {
@@ -141,8 +144,8 @@ async fn serve_until_told(
     following.abort();
     // Their connections would not end by themselves.
     feed.close();
-    if let Some(watching) = watching {
-        watching.abort();
+    for task in watching.into_iter().chain(ordering) {
+        task.abort();
     }
     let drain = Duration::from_secs_f64(current.limits.drain_seconds);
     let dropped = listeners.shutdown(drain).await;
@@ -214,9 +217,16 @@ impl Wiring {
             (!self.is_edge).then(|| self.library.clone()),
             self.readiness.clone(),
             self.access.clone(),
-            Shield::new(&config.shield),
+            Shield::new(config),
             self.front.clone(),
         );
+        let service = match &self.tls {
+            Some(tls) => {
+                tls.register_metrics(&mut registry);
+                service.with_challenges(tls.challenges().clone())
+            }
+            None => service,
+        };
         let service = Observe::new(service, metrics, route_of)
             .behind(self.trusted_proxies.clone())
             .sampled(self.sample.clone());
@@ -277,9 +287,9 @@ fn open_tls(config: &Config, data: &DataDir) -> anyhow::Result<Option<Tls>> {
         return Ok(None);
     }
     let tls = Tls::open(&config.tls, data.path())?;
-    if config.tls.certificate.is_empty() {
+    if tls.is_for_development() {
         tracing::warn!(
-            "no certificate is configured: https presents a self-signed one for localhost"
+            "there is no certificate yet: https presents a self-signed one for localhost"
         );
     }
     Ok(Some(tls))

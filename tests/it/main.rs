@@ -10,6 +10,7 @@
 //! - `STREAMVERSE_SHAKA_PACKAGER`: the binary of Shaka Packager; without it nothing is compared.
 //! - `STREAMVERSE_DASH_XSD`: `DASH-MPD.xsd`; without it manifests are parsed but not validated.
 
+mod acme;
 mod bad_input;
 mod boxes;
 mod cdn;

@@ -50,6 +50,10 @@ pub enum Refusal {
     /// Told by whoever counts (CTA-5007, `catreplay`).
     #[error("the token was shown before, or there is no room to remember it")]
     Replayed,
+
+    /// Told by whoever counts: the request may be a replay of the network's (RFC 8470 5.2).
+    #[error("the token may be shown once, and the request came in early data")]
+    TooEarly,
 }
 
 impl Refusal {
@@ -82,6 +86,7 @@ impl Refusal {
             Self::OutOfScope(_) => "token_out_of_scope",
             Self::Revoked => "token_revoked",
             Self::Replayed => "token_replayed",
+            Self::TooEarly => "token_too_early",
         }
     }
 

@@ -15,8 +15,7 @@ use super::Phase;
 use super::control::{self, CONTROL_STREAM, QPACK_DECODER_STREAM, QPACK_ENCODER_STREAM};
 use super::error::{Code, Fault};
 use super::frame::{kind, write_frame_header, write_varint};
-use super::message::Http3Request;
-use super::request::Requests;
+use super::request::{Http3Request, Requests};
 use super::settings;
 use super::state::State;
 
@@ -37,6 +36,7 @@ pub(super) struct Serving<S> {
     pub(super) service: S,
     pub(super) limits: HttpLimits,
     pub(super) connection: Connection,
+    pub(super) is_confirmed: watch::Receiver<bool>,
     pub(super) phase: watch::Receiver<Phase>,
     /// Whether all connections are taken: idle ones then give way.
     pub(super) is_crowded: Box<dyn Fn() -> bool + Send>,
@@ -62,14 +62,14 @@ where
     B::Data: Send,
     B::Error: std::fmt::Display + Send,
 {
-    let Serving { service, limits, connection, mut phase, is_crowded } = serving;
+    let Serving { service, limits, connection, is_confirmed, mut phase, is_crowded } = serving;
     let number = connection.number;
     let state = Arc::new(State::new(limits.streams_per_connection));
     let opened = open_streams(&quic, limits.header_bytes);
     let Ok(Ok(mut control)) = tokio::time::timeout(limits.header_timeout, opened).await else {
         return quic.close(Code::GENERAL_PROTOCOL_ERROR.to_varint(), b"no streams for us");
     };
-    let requests = Requests { service, quic: quic.clone(), limits, connection };
+    let requests = Requests { service, quic: quic.clone(), limits, connection, is_confirmed };
     let mut in_flight = state.in_flight();
     let mut leaving = Leaving::No;
     // The id after the last request that was taken.

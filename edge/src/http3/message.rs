@@ -4,7 +4,6 @@ use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, COOKIE, HOST, HeaderName};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderValue, Method, Request, Uri, Version, response};
-use http_body_util::Empty;
 
 use super::frame::{kind, write_frame_header};
 use super::priority::Priority;
@@ -17,13 +16,10 @@ const CONNECTION_FIELDS: [&str; 5] =
 /// Fields of one message; the size of its section is bounded besides.
 const FIELDS_MAX: usize = 256;
 
-/// What a service is asked: a request without content.
-pub type Http3Request = Request<Empty<Bytes>>;
-
 /// A request as it came.
 #[derive(Debug)]
 pub(super) struct Message {
-    pub(super) request: Http3Request,
+    pub(super) request: Request<()>,
     pub(super) content_length: Option<u64>,
     pub(super) priority: Option<Priority>,
 }
@@ -63,7 +59,7 @@ pub(super) fn read_request(fields: Vec<Field>) -> Result<Message, Malformed> {
     let content_length = content_length(&headers)?;
     let priority = headers.get("priority").map(|value| Priority::parse(value.as_bytes()));
     let (method, uri) = pseudo.target(&headers)?;
-    let mut request = Request::new(Empty::new());
+    let mut request = Request::new(());
     *request.method_mut() = method;
     *request.uri_mut() = uri;
     *request.version_mut() = Version::HTTP_3;

@@ -1,4 +1,4 @@
-//! HTTP/3 (RFC 9114) for a server whose requests are small: GET, HEAD and OPTIONS, over quinn.
+//! HTTP/3 (RFC 9114) for a server whose requests are small, over quinn.
 //!
 //! The layer between QUIC's streams and a tower service. What a client can make it keep is bounded
 //! before it is kept: a field section by its frame's length, its decoded form by
@@ -11,17 +11,23 @@
 //! control     a client's control and QPACK streams          ┐
 //! reader      a request stream: frames → field section      ├ frame, settings, priority, qpack,
 //! message     field section ↔ http::Request, Response       ┘ budget: pure
+//! content     what a request carries, a piece at a time, for a service that wants it
 //! request     one request: service call, its time, the answer
 //! writer      answer → frames, stall time, send window
 //! turns       whose piece goes next
 //! ```
 //!
+//! Requests in early data (0-RTT), where TLS takes it: GET and HEAD are handed to the service at
+//! once, marked with [`platform::http::EarlyData`]; anything else waits until the handshake is done,
+//! which no replay brings about (RFC 8470 3).
+//!
 //! Left out on purpose: server push (clients dropped it), the dynamic table of QPACK (static
-//! entries do for requests this small), early data (a request could be replayed), CONNECT.
+//! entries do for requests this small), CONNECT.
 
 mod alt_svc;
 mod budget;
 mod connection;
+mod content;
 mod control;
 mod error;
 mod frame;
@@ -37,8 +43,8 @@ mod turns;
 mod writer;
 
 pub use alt_svc::{Advertise, AltSvc};
-pub use message::Http3Request;
-pub use request::QuicPath;
+pub use content::{ContentBroken, Http3Body};
+pub use request::{Http3Request, QuicPath};
 pub use server::{Server, serve};
 
 /// How far an orderly end has come.

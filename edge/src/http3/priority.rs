@@ -54,6 +54,11 @@ impl Priority {
     }
 }
 
+/// Whether a priority in quinn's count belongs to answers of use in parts.
+pub(super) fn is_incremental(quic: i32) -> bool {
+    quic % 2 == 0
+}
+
 /// The priorities of one connection's streams.
 #[derive(Debug, Default)]
 pub(super) struct Priorities {
@@ -131,6 +136,8 @@ mod tests {
         ] {
             assert_eq!(Priority::parse(field.as_bytes()), Priority { urgency, is_incremental });
         }
+        assert!(is_incremental(Priority::parse(b"u=2, i").to_quic()));
+        assert!(!is_incremental(Priority::parse(b"u=2").to_quic()));
         assert!(Priority::parse(b"u=0").to_quic() > Priority::parse(b"u=0, i").to_quic());
         assert!(Priority::parse(b"u=0, i").to_quic() > Priority::parse(b"u=1").to_quic());
     }

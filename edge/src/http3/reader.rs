@@ -1,10 +1,11 @@
-//! What a client sends on a request stream: fields, content that is passed by, perhaps trailers.
+//! What a client sends on a request stream: fields, content, perhaps trailers.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use quinn::{ReadError, RecvStream};
 
+use super::content::ContentSender;
 use super::error::{Code, Fault};
 use super::frame::{Event, FrameHeader, FrameReader, kind};
 
@@ -14,7 +15,7 @@ const READ_BYTES: usize = 16 * 1024;
 /// Memory that a claimed length is worth before its bytes are there.
 const RESERVED_BYTES_MAX: usize = 1024;
 
-/// Content of a request that is read, for the client's peace, and dropped.
+/// Content that nobody wants and that is read all the same, for the client's peace.
 const CONTENT_BYTES_MAX: u64 = 64 * 1024;
 
 /// Frames of unknown types on one stream, and their bytes: extensions and grease (RFC 9114 9).
@@ -82,40 +83,75 @@ impl RequestReader {
         }
     }
 
-    /// Reads to the end of the request and drops what comes (RFC 9114 4.1).
+    /// Reads to the end of the request (RFC 9114 4.1). `content` gets what it wants; the rest is
+    /// dropped, and so are trailers.
     ///
     /// A client whose stream is not read to its end sees it as broken off: this, or
     /// [`RequestReader::stop`], has to come before the reader goes.
-    pub(super) async fn pass_rest(&mut self, content_length: Option<u64>) -> Result<(), Fault> {
+    pub(super) async fn read_rest(
+        &mut self,
+        content_length: Option<u64>,
+        mut content: ContentSender,
+    ) -> Result<(), Fault> {
         let malformed = Fault::stream(Code::MESSAGE_ERROR, "content-length is wrong");
-        let (mut content_bytes, mut has_trailers) = (0_u64, false);
+        let (mut content_bytes, mut dropped_bytes, mut has_trailers) = (0_u64, 0, false);
         while let Some(header) = self.next_frame().await? {
-            match header.kind {
+            let goes_on = match header.kind {
                 kind::DATA | kind::HEADERS if has_trailers => {
                     let reason = "a frame comes after the trailers";
                     return Err(Fault::connection(Code::FRAME_UNEXPECTED, reason));
                 }
-                kind::DATA => content_bytes = content_bytes.saturating_add(header.len_bytes),
-                kind::HEADERS => has_trailers = true,
+                kind::DATA => {
+                    content_bytes = content_bytes.saturating_add(header.len_bytes);
+                    if content_length.is_some_and(|length| length < content_bytes) {
+                        return Err(malformed);
+                    }
+                    self.hand_over(&mut content, &mut dropped_bytes).await?
+                }
+                kind::HEADERS => {
+                    has_trailers = true;
+                    let is_short = header.len_bytes <= CONTENT_BYTES_MAX;
+                    if is_short {
+                        self.pass_payload().await?;
+                    }
+                    is_short
+                }
                 _ => {
                     self.pass_unknown(header).await?;
-                    continue;
+                    true
                 }
-            }
-            if content_length.is_some_and(|length| length < content_bytes) {
-                return Err(malformed);
-            }
-            let is_long = header.kind == kind::HEADERS && CONTENT_BYTES_MAX < header.len_bytes;
-            if is_long || CONTENT_BYTES_MAX < content_bytes {
+            };
+            if !goes_on {
                 // The answer does not depend on it (RFC 9114 4.1).
                 self.stop(Code::NO_ERROR);
                 return Ok(());
             }
-            self.pass_payload().await?;
         }
-        match content_length {
-            Some(length) if length != content_bytes => Err(malformed),
-            _ => Ok(()),
+        if content_length.is_some_and(|length| length != content_bytes) {
+            return Err(malformed);
+        }
+        content.finish();
+        Ok(())
+    }
+
+    /// Reads the payload of a frame; false when too much of it was for nobody.
+    async fn hand_over(
+        &mut self,
+        content: &mut ContentSender,
+        dropped_bytes: &mut u64,
+    ) -> Result<bool, Fault> {
+        loop {
+            let (part, is_last) = self.next_part().await?;
+            let part_bytes = part.len() as u64;
+            if !content.send(part).await {
+                *dropped_bytes += part_bytes;
+                if CONTENT_BYTES_MAX < *dropped_bytes {
+                    return Ok(false);
+                }
+            }
+            if is_last {
+                return Ok(true);
+            }
         }
     }
 

@@ -4,21 +4,22 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderValue, Method, Response, StatusCode};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::Full;
-use platform::http::{Connection, HttpLimits};
+use platform::http::{Connection, EarlyData, HttpLimits};
 use quinn::{RecvStream, SendStream};
+use tokio::sync::watch;
 use tower_service::Service;
 
-use crate::cmsd;
-
+use super::content::{self, Http3Body};
 use super::error::{Code, Fault};
-use super::message::{Http3Request, Message, read_request};
+use super::message::{Message, read_request};
 use super::qpack::{DecodeError, decode};
 use super::reader::{RequestReader, Section};
 use super::state::InFlight;
 use super::writer::AnswerWriter;
+use crate::cmsd;
 
 /// The way to the client of a request that came over QUIC; among its extensions.
 #[derive(Clone, Debug)]
@@ -33,6 +34,9 @@ impl QuicPath {
     }
 }
 
+/// What a service is asked.
+pub type Http3Request = Request<Http3Body>;
+
 /// What every request of a connection needs.
 #[derive(Clone)]
 pub(super) struct Requests<S> {
@@ -40,6 +44,8 @@ pub(super) struct Requests<S> {
     pub(super) quic: quinn::Connection,
     pub(super) limits: HttpLimits,
     pub(super) connection: Connection,
+    /// Whether the handshake is done; before that whoever recorded a request may have sent it.
+    pub(super) is_confirmed: watch::Receiver<bool>,
 }
 
 /// What to do about a request.
@@ -64,6 +70,7 @@ where
         in_flight: InFlight,
     ) {
         let (quic, number) = (self.quic.clone(), self.connection.number);
+        let is_early = receive.is_0rtt();
         let mut reader = RequestReader::new(receive);
         let mut writer = AnswerWriter {
             stream: send,
@@ -72,7 +79,7 @@ where
             write_stall: self.limits.write_stall,
             turn: None,
         };
-        let outcome = self.exchange(&mut reader, &mut writer).await;
+        let outcome = self.exchange(&mut reader, &mut writer, is_early).await;
         let fault = match outcome {
             Err(Fault::Cancelled) => {
                 // Whoever opens and resets for its own sake loses the connection.
@@ -105,40 +112,53 @@ where
         &mut self,
         reader: &mut RequestReader,
         writer: &mut AnswerWriter<'_>,
+        is_early: bool,
     ) -> Result<(), Fault> {
         let bytes_max = self.limits.header_bytes;
         let section = reader.section(bytes_max, self.limits.header_timeout).await?;
         let asked = ask(section, bytes_max)?;
-        let content_length = match &asked {
-            Asked::Service(message) => message.content_length,
-            Asked::Refused(_) => {
+        let message = match asked {
+            Asked::Service(message) => *message,
+            Asked::Refused(status) => {
                 // Of a section that was too large the rest is still to come.
                 reader.stop(Code::NO_ERROR);
-                return writer.write(&Method::GET, refusal(asked.status())).await;
+                return writer.write(&Method::GET, refusal(status)).await;
             }
         };
-        // What else the client sends is passed by while the answer is made and sent.
-        let mut rest = std::pin::pin!(reader.pass_rest(content_length));
-        let mut answer = std::pin::pin!(self.answer(asked, writer));
-        let mut is_rest_passed = false;
+        let Message { request, content_length, priority } = message;
+        if let Some(priority) = priority {
+            writer.in_flight.requested(priority);
+        }
+        let (content, body) = content::channel(content_length);
+        let mut request = request.map(|()| body);
+        if is_early && !*self.is_confirmed.borrow() {
+            if may_be_replayed(&request) {
+                request.extensions_mut().insert(EarlyData);
+            } else if self.is_confirmed.wait_for(|is_confirmed| *is_confirmed).await.is_err() {
+                return Err(Fault::Gone);
+            }
+        }
+        // What the client sends is read while the answer is made and sent.
+        let mut rest = std::pin::pin!(reader.read_rest(content_length, content));
+        let mut answer = std::pin::pin!(self.answer(request, writer));
+        let mut is_rest_read = false;
         loop {
             tokio::select! {
                 biased;
-                outcome = rest.as_mut(), if !is_rest_passed => {
+                outcome = rest.as_mut(), if !is_rest_read => {
                     outcome?;
-                    is_rest_passed = true;
+                    is_rest_read = true;
                 }
                 outcome = answer.as_mut() => return outcome,
             }
         }
     }
 
-    async fn answer(&mut self, asked: Asked, writer: &mut AnswerWriter<'_>) -> Result<(), Fault> {
-        let Asked::Service(message) = asked else { return Ok(()) };
-        let Message { mut request, priority, .. } = *message;
-        if let Some(priority) = priority {
-            writer.in_flight.requested(priority);
-        }
+    async fn answer(
+        &mut self,
+        mut request: Http3Request,
+        writer: &mut AnswerWriter<'_>,
+    ) -> Result<(), Fault> {
         let method = request.method().clone();
         request.extensions_mut().insert(self.connection);
         request.extensions_mut().insert(QuicPath(self.quic.clone()));
@@ -173,13 +193,10 @@ async fn call<S: Service<Http3Request>>(
     service.call(request).await
 }
 
-impl Asked {
-    fn status(&self) -> StatusCode {
-        match self {
-            Self::Service(_) => StatusCode::OK,
-            Self::Refused(status) => *status,
-        }
-    }
+/// Whether it does no harm when a request arrives twice: it is safe and brings nothing (RFC 8470 4).
+fn may_be_replayed(request: &Http3Request) -> bool {
+    let is_empty = http_body::Body::size_hint(request.body()).lower() == 0;
+    is_empty && matches!(*request.method(), Method::GET | Method::HEAD)
 }
 
 /// Reads a field section as a request.
@@ -196,20 +213,18 @@ fn ask(section: Section, bytes_max: u32) -> Result<Asked, Fault> {
     };
     let message = read_request(fields)
         .map_err(|malformed| Fault::stream(Code::MESSAGE_ERROR, malformed.0))?;
-    let is_taken =
-        matches!(*message.request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
-    if is_taken {
-        Ok(Asked::Service(Box::new(message)))
-    } else {
-        Ok(Asked::Refused(StatusCode::METHOD_NOT_ALLOWED))
+    // There is no tunnel here.
+    if *message.request.method() == Method::CONNECT {
+        return Ok(Asked::Refused(StatusCode::METHOD_NOT_ALLOWED));
     }
+    Ok(Asked::Service(Box::new(message)))
 }
 
 /// An answer of our own.
 fn refusal(status: StatusCode) -> Response<Full<Bytes>> {
     let text = match status {
         StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => "the headers of the request are too large\n",
-        StatusCode::METHOD_NOT_ALLOWED => "only GET, HEAD and OPTIONS are served over HTTP/3\n",
+        StatusCode::METHOD_NOT_ALLOWED => "there is no tunnel here\n",
         StatusCode::SERVICE_UNAVAILABLE => "the answer took too long\n",
         _ => "the request could not be answered\n",
     };
@@ -219,7 +234,7 @@ fn refusal(status: StatusCode) -> Response<Full<Bytes>> {
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     if status == StatusCode::METHOD_NOT_ALLOWED {
-        headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD, OPTIONS"));
+        headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD, OPTIONS, POST"));
     }
     if status == StatusCode::SERVICE_UNAVAILABLE {
         headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));

@@ -10,7 +10,10 @@ use http::Response;
 use http_body::Body;
 use platform::http::{Connection, Drained, HttpLimits, Peer};
 use quinn::crypto::rustls::QuicServerConfig;
-use quinn::{Endpoint, EndpointConfig, Incoming, TokioRuntime, TransportConfig, VarInt};
+use quinn::{
+    Connecting, ConnectionError, Endpoint, EndpointConfig, Incoming, TokioRuntime, TransportConfig,
+    VarInt,
+};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tower_service::Service;
@@ -18,7 +21,7 @@ use tower_service::Service;
 use super::Phase;
 use super::connection::{self, Serving};
 use super::error::Code;
-use super::message::Http3Request;
+use super::request::Http3Request;
 use super::writer::SEND_WINDOW_BYTES_MIN;
 
 /// Handshakes under way from which on a client has to show that its address is its own (RFC 9000
@@ -83,6 +86,7 @@ where
     B::Error: std::fmt::Display + Send,
 {
     let local_address = socket.local_addr()?;
+    let takes_early_data = tls.max_early_data_size != 0;
     let settings = settings(tls, &limits.borrow())?;
     let runtime = Arc::new(TokioRuntime);
     let endpoint = Endpoint::new(EndpointConfig::default(), Some(settings), socket, runtime)?;
@@ -93,6 +97,7 @@ where
         endpoint: endpoint.clone(),
         name,
         connections_max,
+        takes_early_data,
         limits,
         service,
         phase: phase_seen,
@@ -173,6 +178,7 @@ struct Acceptor<S> {
     endpoint: Endpoint,
     name: &'static str,
     connections_max: usize,
+    takes_early_data: bool,
     limits: watch::Receiver<HttpLimits>,
     service: S,
     phase: watch::Receiver<Phase>,
@@ -221,30 +227,117 @@ where
         let open = Open::one_more(&self.open);
         let handshake = Handshake::one_more(&self.handshakes);
         let (seen, connections_max) = (self.open.subscribe(), self.connections_max);
+        let (confirmed, is_confirmed) = watch::channel(false);
         let name = self.name;
         let serving = Serving {
             service: self.service.clone(),
             limits: *self.limits.borrow(),
-            connection: Connection { peer, listener: name, number, is_encrypted: true },
+            connection: Connection {
+                peer,
+                listener: name,
+                number,
+                is_encrypted: true,
+                is_certified: false,
+            },
+            is_confirmed,
             phase: self.phase.clone(),
             is_crowded: Box::new(move || connections_max <= *seen.borrow()),
         };
+        let shaking = Shaking { name, number, handshake, confirmed };
+        let takes_early_data = self.takes_early_data;
         tokio::spawn(async move {
-            let connecting = async { incoming.accept()?.await };
-            let limit = serving.limits.header_timeout;
-            let outcome = tokio::time::timeout(limit, connecting).await;
-            drop(handshake);
-            match outcome {
-                Ok(Ok(quic)) => connection::run(quic, serving).await,
-                Ok(Err(error)) => {
-                    tracing::debug!(listener = name, number, %error, "a QUIC handshake failed");
+            match incoming.accept() {
+                Ok(connecting) if takes_early_data => {
+                    shaking.serve_early(connecting, serving).await
                 }
-                Err(_) => {
-                    tracing::debug!(listener = name, number, "a QUIC handshake took too long")
-                }
+                Ok(connecting) => shaking.serve(connecting, serving).await,
+                Err(error) => shaking.failed(&error),
             }
             drop(open);
         });
+    }
+}
+
+/// A handshake under way, and who wants to know when it is done.
+struct Shaking {
+    name: &'static str,
+    number: u64,
+    handshake: Handshake,
+    confirmed: watch::Sender<bool>,
+}
+
+impl Shaking {
+    /// Serves a connection once its handshake is done.
+    async fn serve<S, B>(self, connecting: Connecting, mut serving: Serving<S>)
+    where
+        S: Service<Http3Request, Response = Response<B>> + Clone + Send + Sync + 'static,
+        S::Future: Send,
+        S::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
+        B: Body + Send + 'static,
+        B::Data: Send,
+        B::Error: std::fmt::Display + Send,
+    {
+        match tokio::time::timeout(serving.limits.header_timeout, connecting).await {
+            Ok(Ok(quic)) => {
+                drop(self.handshake);
+                self.confirmed.send_replace(true);
+                // None is taken that was not checked.
+                serving.connection.is_certified = quic.peer_identity().is_some();
+                connection::run(quic, serving).await;
+            }
+            Ok(Err(error)) => self.failed(&error),
+            Err(_) => self.late(),
+        }
+    }
+
+    /// Serves a connection from the client's hello on. What comes before the end of the handshake is
+    /// early data, and is told from other data by its streams.
+    async fn serve_early<S, B>(self, mut connecting: Connecting, serving: Serving<S>)
+    where
+        S: Service<Http3Request, Response = Response<B>> + Clone + Send + Sync + 'static,
+        S::Future: Send,
+        S::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
+        B: Body + Send + 'static,
+        B::Data: Send,
+        B::Error: std::fmt::Display + Send,
+    {
+        let limit = serving.limits.header_timeout;
+        // A hello with a post-quantum share takes two packets. Before the second the client's limits
+        // aren't known, and quinn would not notice when they are.
+        match tokio::time::timeout(limit, connecting.handshake_data()).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => return self.failed(&error),
+            Err(_) => return self.late(),
+        }
+        let (quic, done) = match connecting.into_0rtt() {
+            Ok(both) => both,
+            Err(connecting) => return self.serve(connecting, serving).await,
+        };
+        let shaken = quic.clone();
+        tokio::spawn(async move {
+            let is_in_time = tokio::time::timeout(limit, done).await.is_ok();
+            match shaken.close_reason() {
+                Some(error) => self.failed(&error),
+                None if is_in_time => {
+                    self.confirmed.send_replace(true);
+                }
+                None => {
+                    self.late();
+                    shaken.close(Code::NO_ERROR.to_varint(), b"");
+                }
+            }
+        });
+        connection::run(quic, serving).await;
+    }
+
+    fn failed(&self, error: &ConnectionError) {
+        let (listener, number) = (self.name, self.number);
+        tracing::debug!(listener, number, %error, "a QUIC handshake failed");
+    }
+
+    fn late(&self) {
+        let (listener, number) = (self.name, self.number);
+        tracing::debug!(listener, number, "a QUIC handshake took too long");
     }
 }
 

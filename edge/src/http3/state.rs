@@ -102,6 +102,11 @@ impl InFlight {
         lock(&self.state.priorities).requested(self.id, priority);
     }
 
+    /// The stream's id.
+    pub(super) fn id(&self) -> u64 {
+        self.id
+    }
+
     pub(super) fn state(&self) -> &State {
         &self.state
     }

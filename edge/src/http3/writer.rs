@@ -133,22 +133,35 @@ impl AnswerWriter<'_> {
         Ok(())
     }
 
-    /// Sends a piece, and gives the turn up when it finds no room for as long as `patience`: it
-    /// waits for its own client to open the stream's window, and others need not.
+    /// Sends a piece, and gives the turn up when it finds no room for as long as `patience`: it may
+    /// wait for its own client to open the stream's window, and others need not. It may as well wait
+    /// as all do; so it asks for the turn again, after a time that doubles.
     async fn send_in_turn(
         &mut self,
         chunks: &mut [Bytes],
         patience: Duration,
     ) -> Result<(), Fault> {
-        let turn = self.turn.take();
+        let in_flight = self.in_flight;
+        let mut turn = self.turn.take();
+        let mut pause = patience;
         {
             let mut sending = std::pin::pin!(self.send(chunks));
-            tokio::select! {
-                biased;
-                outcome = sending.as_mut() => outcome?,
-                () = tokio::time::sleep(patience) => {
-                    drop(turn);
-                    return sending.await;
+            loop {
+                tokio::select! {
+                    biased;
+                    outcome = sending.as_mut() => break outcome?,
+                    () = tokio::time::sleep(patience) => turn = None,
+                }
+                tokio::select! {
+                    biased;
+                    outcome = sending.as_mut() => break outcome?,
+                    () = tokio::time::sleep(pause) => pause *= 2,
+                }
+                let (turns, priority) = (&in_flight.state().turns, in_flight.priority());
+                tokio::select! {
+                    biased;
+                    outcome = sending.as_mut() => break outcome?,
+                    taken = turns.take(priority, in_flight.id()) => turn = Some(taken),
                 }
             }
         }
@@ -158,9 +171,10 @@ impl AnswerWriter<'_> {
 
     async fn take_turn(&mut self) {
         let (turns, priority) = (&self.in_flight.state().turns, self.in_flight.priority());
+        let stream = self.in_flight.id();
         self.turn = Some(match self.turn.take() {
-            Some(turn) => turns.again(turn, priority).await,
-            None => turns.take(priority).await,
+            Some(turn) => turns.again(turn, priority, stream).await,
+            None => turns.take(priority, stream).await,
         });
     }
 

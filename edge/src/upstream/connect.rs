@@ -13,7 +13,7 @@ use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::TokioIo;
 use platform::config::{Upstream, UpstreamProtocol};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -22,6 +22,7 @@ use tokio_rustls::client::TlsStream;
 use tower_service::Service;
 
 use super::UpstreamError;
+use super::identity::Identity;
 
 /// Connects to one upstream.
 #[derive(Clone)]
@@ -134,17 +135,19 @@ pub(super) fn host_of(uri: &Uri) -> Option<String> {
     Some(host.trim_start_matches('[').trim_end_matches(']').to_owned())
 }
 
+/// Settings of TLS towards an upstream. Inside a runtime: a client certificate is looked after.
 pub(super) fn tls_config(upstream: &Upstream) -> Result<ClientConfig, UpstreamError> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider)
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .map_err(UpstreamError::Tls)?
         .with_root_certificates(roots(upstream)?);
     let mut config = match (&upstream.client_certificate, &upstream.client_key) {
         (Some(certificate), Some(key)) => {
-            let chain = read_certificates(certificate)?;
-            let key = PrivateKeyDer::from_pem_file(key).map_err(|error| unreadable(key, &error))?;
-            builder.with_client_auth_cert(chain, key).map_err(UpstreamError::Tls)?
+            let identity = Identity::read(certificate.clone(), key.clone(), provider)?;
+            let identity = Arc::new(identity);
+            tokio::spawn(Arc::clone(&identity).watch());
+            builder.with_client_cert_resolver(identity)
         }
         _ => builder.with_no_client_auth(),
     };
@@ -175,7 +178,9 @@ fn roots(upstream: &Upstream) -> Result<RootCertStore, UpstreamError> {
     Ok(roots)
 }
 
-fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, UpstreamError> {
+pub(super) fn read_certificates(
+    path: &Path,
+) -> Result<Vec<CertificateDer<'static>>, UpstreamError> {
     let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
     let certificates = read.map_err(|error| unreadable(path, &error))?;
     if certificates.is_empty() {
@@ -184,6 +189,6 @@ fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Upstre
     Ok(certificates)
 }
 
-fn unreadable(path: &Path, reason: &dyn std::fmt::Display) -> UpstreamError {
+pub(super) fn unreadable(path: &Path, reason: &dyn std::fmt::Display) -> UpstreamError {
     UpstreamError::Pem { path: path.to_owned(), reason: reason.to_string() }
 }

@@ -25,7 +25,7 @@ const CDN_LOOP: HeaderName = HeaderName::from_static("cdn-loop");
 
 /// Request fields that are passed on: conditions and ranges, which the cache itself sets and
 /// checks, and what ties log lines together.
-pub const FORWARDED: [HeaderName; 9] = [
+pub const FORWARDED: [HeaderName; 10] = [
     header::RANGE,
     header::IF_RANGE,
     header::IF_MATCH,
@@ -35,6 +35,8 @@ pub const FORWARDED: [HeaderName; 9] = [
     HeaderName::from_static("traceparent"),
     HeaderName::from_static("tracestate"),
     HeaderName::from_static("x-request-id"),
+    // Set by the server in front, never by a client (RFC 8470 5.1).
+    HeaderName::from_static("early-data"),
 ];
 
 /// Longest value that is passed on. Range lists and entity tags are far shorter.

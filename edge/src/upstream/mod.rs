@@ -23,6 +23,7 @@ pub mod ring;
 mod body;
 mod connect;
 mod h3;
+mod identity;
 mod metrics;
 mod node;
 mod race;

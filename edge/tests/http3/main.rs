@@ -2,7 +2,11 @@
 
 mod attacks;
 mod client;
+mod content;
 mod drain;
+mod early_data;
+mod hardening;
+mod network;
 mod priorities;
 mod requests;
 mod server;

@@ -4,6 +4,7 @@ mod double;
 mod faults;
 mod http2;
 mod http3;
+mod mutual;
 mod policy;
 mod requests;
 mod tls;

@@ -25,6 +25,7 @@ use crate::{fast, fetch, upstream};
 /// An authority, and a certificate that it gave to 127.0.0.1, as PEM files.
 pub(crate) struct Authority {
     dir: TempDir,
+    issuer: CertifiedIssuer<'static, KeyPair>,
 }
 
 impl Authority {
@@ -34,12 +35,19 @@ impl Authority {
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
         std::fs::write(dir.path().join("ca.pem"), issuer.pem()).unwrap();
+        let authority = Self { dir, issuer };
+        authority.give("leaf", 2100);
+        authority
+    }
+
+    /// Gives a certificate that ends with a year, as NAME.pem and NAME.key.
+    pub(crate) fn give(&self, name: &str, year: i32) {
         let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
-        let certificate = params.signed_by(&key, &issuer).unwrap();
-        std::fs::write(dir.path().join("leaf.pem"), certificate.pem()).unwrap();
-        std::fs::write(dir.path().join("leaf.key"), key.serialize_pem()).unwrap();
-        Self { dir }
+        let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+        params.not_after = rcgen::date_time_ymd(year, 1, 1);
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        std::fs::write(self.path(&format!("{name}.key")), key.serialize_pem()).unwrap();
+        std::fs::write(self.path(&format!("{name}.pem")), certificate.pem()).unwrap();
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {

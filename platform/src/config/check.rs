@@ -3,7 +3,8 @@
 use super::cdn::{check_cdn, check_deliveries};
 use super::feed::{check_feed, check_ops};
 use super::guard::{check_cmcd, check_cmsd, check_load, check_rate_limit};
-use super::model::{Addressing, Config, Packaging, Preset, Protection, SigningKey, TlsCertificate};
+use super::model::{AcmeChallenge, Tls, TlsCertificate};
+use super::model::{Addressing, ClientAuth, Config, Packaging, Preset, Protection, SigningKey};
 use super::upstream::{check_fetch, check_shield, check_upstreams};
 use crate::url_token::Keyring;
 
@@ -28,6 +29,12 @@ const PRESET_NAME_BYTES_MAX: usize = 32;
 
 /// Presets beside the built-in ones.
 const PRESETS_MAX: usize = 64;
+
+/// Names in one certificate that is ordered; authorities take as many.
+const ACME_DOMAINS_MAX: usize = 100;
+
+/// Addresses that an authority may write to.
+const ACME_CONTACTS_MAX: usize = 10;
 
 /// Certificates of one server.
 const CERTIFICATES_MAX: usize = 256;
@@ -57,6 +64,8 @@ pub(super) fn check(config: &Config) -> Vec<Failed> {
     check_objects(config, &mut fail);
     check_numbers(config, &mut fail);
     check_certificates(&config.tls.certificate, &mut fail);
+    check_clients(&config.tls, &mut fail);
+    check_acme(config, &mut fail);
     check_log(config, &mut fail);
     check_presets(&config.preset, &mut fail);
     check_upstreams(&config.upstream, &mut fail);
@@ -136,6 +145,7 @@ fn check_numbers(config: &Config, fail: &mut impl FnMut(&str, String, &str)) {
         ("limits.connections", u64::from(limits.connections), 1, 1_000_000),
         ("limits.streams_per_connection", u64::from(limits.streams_per_connection), 1, 10_000),
         ("limits.header_bytes", limits.header_bytes.get(), 1_024, 65_536),
+        ("limits.content_bytes", limits.content_bytes.get(), 1_024, 1 << 20),
         ("cache.object_bytes", cache.object_bytes.get(), 1 << 20, 4 << 30),
         ("objects.s3.retries_max", u64::from(s3.retries_max), 0, 20),
         ("objects.s3.requests_max", u64::from(s3.requests_max), 1, 10_000),
@@ -161,6 +171,82 @@ fn check_certificates(certificates: &[TlsCertificate], fail: &mut impl FnMut(&st
             }
         }
     }
+}
+
+fn check_clients(tls: &Tls, fail: &mut impl FnMut(&str, String, &str)) {
+    let is_required = tls.client_auth == ClientAuth::Require;
+    let has_authority = tls.client_ca.as_ref().is_some_and(|path| !path.as_os_str().is_empty());
+    if is_required && !has_authority {
+        let cause = "clients need a certificate, and nobody vouches for any".to_owned();
+        fail("tls.client_ca", cause, "name the PEM file of the authority, or set `client_auth`");
+    }
+    if is_required && tls.early_data {
+        let cause = "early data comes before a client has shown its certificate".to_owned();
+        fail("tls.early_data", cause, "write false, or client_auth = \"off\"");
+    }
+}
+
+fn check_acme(config: &Config, fail: &mut impl FnMut(&str, String, &str)) {
+    let acme = &config.tls.acme;
+    let Some(directory_url) = &acme.directory_url else {
+        if !acme.domains.is_empty() {
+            let cause = "is not set, and `domains` are".to_owned();
+            fail("tls.acme.directory_url", cause, "name the directory of the authority");
+        }
+        return;
+    };
+    let is_url = directory_url.parse::<http::Uri>().is_ok_and(|uri| {
+        uri.scheme_str() == Some("https") && uri.host().is_some_and(|host| !host.is_empty())
+    });
+    if !is_url {
+        let cause = format!("`{directory_url}` is no https address");
+        fail("tls.acme.directory_url", cause, "write https://, a host and a path");
+    }
+    if acme.domains.is_empty() || ACME_DOMAINS_MAX < acme.domains.len() {
+        let cause = format!("{} domains", acme.domains.len());
+        fail("tls.acme.domains", cause, &format!("name 1 to {ACME_DOMAINS_MAX}"));
+    }
+    for domain in acme.domains.iter().filter(|domain| !is_domain(domain)) {
+        let cure = "write names such as media.example.org; wildcards need another challenge";
+        fail("tls.acme.domains", format!("`{domain}` is no host name"), cure);
+    }
+    let is_contact = |contact: &&String| !contact.starts_with("mailto:");
+    for contact in acme.contacts.iter().filter(is_contact) {
+        let cure = "write \"mailto:operator@example.org\"";
+        fail("tls.acme.contacts", format!("`{contact}` is no address"), cure);
+    }
+    if ACME_CONTACTS_MAX < acme.contacts.len() {
+        let cause = format!("{} contacts", acme.contacts.len());
+        fail("tls.acme.contacts", cause, &format!("at most {ACME_CONTACTS_MAX} are taken"));
+    }
+    if !acme.terms_agreed {
+        let cause = "authorities issue to those who agree to their terms".to_owned();
+        fail("tls.acme.terms_agreed", cause, "read them, and write true");
+    }
+    let (listener, is_off) = match acme.challenge {
+        AcmeChallenge::TlsAlpn01 => ("media.https", config.media.https.address().is_none()),
+        AcmeChallenge::Http01 => ("media.http", config.media.http.address().is_none()),
+    };
+    if is_off {
+        let cause = format!("the authority asks `{listener}`, which is off");
+        fail("tls.acme.challenge", cause, "choose the other challenge, or an address");
+    }
+    if acme.challenge == AcmeChallenge::TlsAlpn01 && config.tls.client_auth == ClientAuth::Require {
+        let cause = "the authority shows no client certificate".to_owned();
+        fail("tls.acme.challenge", cause, "write \"http-01\"");
+    }
+}
+
+/// A name of letters, digits and hyphens, with a dot in it (RFC 1123 2.1).
+fn is_domain(name: &str) -> bool {
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    let is_address = name.parse::<std::net::IpAddr>().is_ok();
+    name.len() <= 253 && name.contains('.') && !is_address && name.split('.').all(is_label)
 }
 
 fn check_log(config: &Config, fail: &mut impl FnMut(&str, String, &str)) {

@@ -37,9 +37,9 @@ pub use error::{ConfigError, Problem};
 pub use feed::Feed;
 pub use guard::{Cmcd, Cmsd, Load, Prefetch, RateLimit};
 pub use model::{
-    Addressing, Cache, Config, Data, Limits, Log, LogFormat, Media, Net, Objects, Ops, Packager,
-    Packaging, Preset, Protection, S3, SigningAlgorithm, SigningKey, Tls, TlsCertificate,
-    TlsVersion,
+    Acme, AcmeChallenge, Addressing, Cache, ClientAuth, Config, Data, Limits, Log, LogFormat,
+    Media, Net, Objects, Ops, Packager, Packaging, Preset, Protection, S3, SigningAlgorithm,
+    SigningKey, Tls, TlsCertificate, TlsVersion,
 };
 pub use reload::Changes;
 pub use secret::Secret;

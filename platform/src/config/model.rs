@@ -70,8 +70,50 @@ pub struct Media {
 #[serde(default, deny_unknown_fields)]
 pub struct Tls {
     pub min_version: TlsVersion,
-    /// None means a development certificate made in the data directory.
+    /// Whether clients of `media.https` have to show a certificate.
+    pub client_auth: ClientAuth,
+    /// PEM file of the authorities that vouch for clients.
+    pub client_ca: Option<PathBuf>,
+    /// Whether HTTP/3 answers requests that came before the handshake was done (RFC 8470).
+    pub early_data: bool,
+    /// Without any, and without `acme`, there is a development certificate in the data directory.
     pub certificate: Vec<TlsCertificate>,
+    pub acme: Acme,
+}
+
+/// `[tls.acme]`: a certificate that is ordered and renewed by ACME (RFC 8555).
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Acme {
+    /// The authority's directory; unset means that nothing is ordered.
+    pub directory_url: Option<String>,
+    /// `mailto:` addresses that the authority may write to.
+    pub contacts: Vec<String>,
+    pub domains: Vec<String>,
+    /// Whether the operator agrees to the authority's terms.
+    pub terms_agreed: bool,
+    pub challenge: AcmeChallenge,
+    /// PEM file of the authority that vouches for the directory's own address.
+    pub ca: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub enum AcmeChallenge {
+    /// On `media.https` (RFC 8737).
+    #[default]
+    #[serde(rename = "tls-alpn-01")]
+    TlsAlpn01,
+    /// On `media.http` (RFC 8555 8.3).
+    #[serde(rename = "http-01")]
+    Http01,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ClientAuth {
+    #[default]
+    Off,
+    Require,
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
@@ -171,6 +213,8 @@ pub struct Limits {
     pub connections: u32,
     pub streams_per_connection: u32,
     pub header_bytes: ByteCount,
+    /// Content of one request.
+    pub content_bytes: ByteCount,
     pub header_timeout_seconds: f64,
     pub keep_alive_seconds: f64,
     pub request_timeout_seconds: f64,
@@ -341,6 +385,7 @@ impl Default for Limits {
             connections: 10_000,
             streams_per_connection: 100,
             header_bytes: ByteCount::kib(16),
+            content_bytes: ByteCount::kib(64),
             header_timeout_seconds: 10.0,
             keep_alive_seconds: 75.0,
             request_timeout_seconds: 30.0,
@@ -369,10 +414,13 @@ impl Config {
     pub(super) fn example() -> Self {
         let mut example = Self::default();
         example.media.public_url = Some("https://media.example.org".to_owned());
+        example.tls.client_ca = Some(PathBuf::from("/etc/streamverse/edges.pem"));
         example.tls.certificate = vec![TlsCertificate {
             chain: PathBuf::from("/etc/streamverse/chain.pem"),
             key: PathBuf::from("/etc/streamverse/key.pem"),
         }];
+        example.tls.acme.directory_url = Some("https://acme.example.org/directory".to_owned());
+        example.tls.acme.ca = Some(PathBuf::from("/etc/streamverse/acme-ca.pem"));
         example.objects.url = Some("s3://bucket/prefix".to_owned());
         example.objects.s3.endpoint = Some("https://s3.example.org".to_owned());
         example.objects.s3.access_key = Some(Secret::reference("env:S3_ACCESS_KEY"));

@@ -9,7 +9,7 @@ use super::tree::dotted;
 ///
 /// Limits reach connections that are accepted afterwards. The target duration is not here: it
 /// decides the segments of titles, whose URLs promise that their bytes never change.
-pub(super) const AT_RUN_TIME: [&str; 42] = [
+pub(super) const AT_RUN_TIME: [&str; 44] = [
     "cdn.akamai.escape_early",
     "cdn.akamai.header",
     "cdn.akamai.salt",
@@ -25,6 +25,7 @@ pub(super) const AT_RUN_TIME: [&str; 42] = [
     "cdn.uri_signing.decryption_key",
     "cdn.uri_signing.issuer",
     "delivery",
+    "limits.content_bytes",
     "limits.header_bytes",
     "limits.header_timeout_seconds",
     "limits.keep_alive_seconds",
@@ -52,6 +53,7 @@ pub(super) const AT_RUN_TIME: [&str; 42] = [
     "rate_limit.session_per_second",
     "signing_key",
     "tls.certificate",
+    "tls.client_ca",
 ];
 
 /// The keys in which two configurations differ.

@@ -418,3 +418,51 @@ fn keys_of_cdns_are_checked() {
     let other = Config::load(&sources("conf.toml", &other)).unwrap();
     assert_eq!(loaded.config.changes(&other.config).at_run_time, ["cdn.key[0].secret"]);
 }
+
+#[test]
+fn certificates_of_clients_need_an_authority() {
+    let alone = Config::load(&sources("conf.toml", "[tls]\nclient_auth = \"require\"\n"));
+    let text = alone.unwrap_err().to_string();
+    assert!(text.contains("`tls.client_ca`: clients need a certificate"), "{text}");
+    refuse(
+        "[tls]\nclient_auth = \"require\"\nclient_ca = \"a.pem\"\nearly_data = true\n",
+        "conf.toml:4: `tls.early_data`: early data comes before a client has shown its certificate \
+         (write false, or client_auth = \"off\")",
+    );
+}
+
+#[test]
+fn orders_of_certificates_are_checked() {
+    let problems = |text: &str| {
+        let good = "directory_url = \"https://ca.example/dir\"\nterms_agreed = true\n";
+        let text = format!("{text}[tls.acme]\n{good}domains = [\"a.example\"]\n");
+        let replaced = Config::load(&sources("conf.toml", &text)).err();
+        let problems = replaced.map(|error| error.problems).unwrap_or_default();
+        problems.into_iter().filter_map(|problem| problem.key).collect::<Vec<_>>()
+    };
+    assert!(problems("").is_empty());
+    assert_eq!(problems("[media]\nhttps = \"off\"\n"), ["tls.acme.challenge"]);
+    let clients = "[tls]\nclient_auth = \"require\"\nclient_ca = \"a.pem\"\n";
+    assert_eq!(problems(clients), ["tls.acme.challenge"]);
+
+    let error = Config::load(&sources(
+        "conf.toml",
+        "[tls.acme]\ndirectory_url = \"http://ca.example/dir\"\ncontacts = [\"me\"]\n\
+         domains = [\"*.a.example\", \"localhost\", \"10.0.0.1\", \"-a.example\"]\n",
+    ));
+    let text = error.unwrap_err().to_string();
+    for part in [
+        "`http://ca.example/dir` is no https address",
+        "`*.a.example` is no host name",
+        "`localhost` is no host name",
+        "`10.0.0.1` is no host name",
+        "`-a.example` is no host name",
+        "`me` is no address",
+        "`tls.acme.terms_agreed`",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let nowhere = Config::load(&sources("conf.toml", "[tls.acme]\ndomains = [\"a.example\"]\n"));
+    let text = nowhere.unwrap_err().to_string();
+    assert!(text.contains("`tls.acme.directory_url`: is not set"), "{text}");
+}

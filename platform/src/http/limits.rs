@@ -11,6 +11,8 @@ pub struct HttpLimits {
     pub connections: u32,
     pub streams_per_connection: u32,
     pub header_bytes: u32,
+    /// Content of one request, for [`super::read_content`].
+    pub content_bytes: u32,
     pub header_timeout: Duration,
     pub keep_alive: Duration,
     pub request_timeout: Duration,
@@ -24,6 +26,7 @@ impl From<&Limits> for HttpLimits {
             connections: limits.connections,
             streams_per_connection: limits.streams_per_connection,
             header_bytes: u32::try_from(limits.header_bytes.get()).unwrap_or(u32::MAX),
+            content_bytes: u32::try_from(limits.content_bytes.get()).unwrap_or(u32::MAX),
             header_timeout: Duration::from_secs_f64(limits.header_timeout_seconds),
             keep_alive: Duration::from_secs_f64(limits.keep_alive_seconds),
             request_timeout: Duration::from_secs_f64(limits.request_timeout_seconds),

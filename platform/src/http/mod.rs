@@ -15,6 +15,8 @@
 mod activity;
 mod bind;
 mod body;
+mod content;
+mod early;
 mod forwarded;
 mod guard;
 mod io;
@@ -28,6 +30,8 @@ mod tests;
 
 pub use bind::{Listener, Peer, bind_udp};
 pub use body::ServerBody;
+pub use content::{ContentError, read_content};
+pub use early::{EARLY_DATA, EarlyData, came_early};
 pub use forwarded::client_address;
 pub use limits::HttpLimits;
 pub use server::{Drained, Server, serve, serve_tls};
@@ -42,4 +46,6 @@ pub struct Connection {
     pub number: u64,
     /// Whether it goes over TLS or QUIC.
     pub is_encrypted: bool,
+    /// Whether the client showed a certificate that an authority of ours vouches for.
+    pub is_certified: bool,
 }

@@ -27,6 +27,7 @@ use super::guard::Guard;
 use super::io::{GuardedIo, TlsSocket, Transport};
 use super::streams::StreamExecutor;
 use super::{Connection, HttpLimits};
+use crate::tls::ACME_TLS;
 
 /// Bytes that hyper holds of one HTTP/1 connection, each way, and of one HTTP/2 stream.
 ///
@@ -262,7 +263,7 @@ where
             Socket::Unix(_) => Peer::Unix,
         };
         let activity = Arc::new(Activity::new());
-        let guard = Guard {
+        let mut guard = Guard {
             service: self.service.clone(),
             activity,
             limits: *self.limits.borrow(),
@@ -271,6 +272,7 @@ where
                 listener: self.name,
                 number,
                 is_encrypted: self.tls.is_some(),
+                is_certified: false,
             },
         };
         let tls = self.tls.clone();
@@ -282,6 +284,9 @@ where
                     None => run_connection(stream, guard, phase, &is_crowded).await,
                     Some(tls) => {
                         if let Some(stream) = tls.shake_hands(stream, &guard, phase.clone()).await {
+                            // None is taken that was not checked.
+                            let shown = stream.get_ref().1.peer_certificates();
+                            guard.connection.is_certified = shown.is_some();
                             run_connection(stream, guard, phase, &is_crowded).await;
                         }
                     }
@@ -347,6 +352,8 @@ impl Handshakes {
         };
         let (listener, number) = (guard.connection.listener, guard.connection.number);
         match outcome {
+            // An authority has seen what it wanted to see (RFC 8737 3).
+            Ok(Ok(stream)) if stream.get_ref().1.alpn_protocol() == Some(ACME_TLS) => return None,
             Ok(Ok(stream)) => {
                 activity.restart();
                 return Some(stream);

@@ -62,6 +62,19 @@ pub fn certificate_facts(chain: &Path) -> Result<CertificateFacts, TlsError> {
     facts_of(chain, &read_chain(chain)?)
 }
 
+/// What the certificate in `text` says, and when its life begins. `path` is where it was read.
+pub(super) fn facts_in(
+    path: &Path,
+    text: &[u8],
+) -> Result<(SystemTime, CertificateFacts), TlsError> {
+    let chain = chain_in(path, text)?;
+    let facts = facts_of(path, &chain)?;
+    let refuse = |reason: String| TlsError::Certificate { path: path.to_owned(), reason };
+    let parsed = X509Certificate::from_der(&chain[0]).map_err(|error| refuse(error.to_string()))?;
+    let begins = u64::try_from(parsed.1.validity().not_before.timestamp()).unwrap_or(0);
+    Ok((UNIX_EPOCH + Duration::from_secs(begins), facts))
+}
+
 impl CertificateFacts {
     /// How long it is still valid; zero when it has expired.
     pub fn remaining(&self, now: SystemTime) -> Duration {
@@ -73,9 +86,12 @@ fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
     std::fs::read(path).map_err(|source| TlsError::Read { path: path.to_owned(), source })
 }
 
-fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let text = read(path)?;
-    let chain = CertificateDer::pem_slice_iter(&text).collect::<Result<Vec<_>, _>>();
+pub(super) fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    chain_in(path, &read(path)?)
+}
+
+fn chain_in(path: &Path, text: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let chain = CertificateDer::pem_slice_iter(text).collect::<Result<Vec<_>, _>>();
     let refuse =
         |reason: String| TlsError::Pem { path: path.to_owned(), wanted: "certificate", reason };
     let chain = chain.map_err(|error| refuse(error.to_string()))?;

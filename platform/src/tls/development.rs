@@ -65,7 +65,7 @@ fn generate(now: SystemTime) -> Result<(String, String), TlsError> {
 }
 
 /// Writes a file that only this user may read, whole or not at all.
-fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
+pub(super) fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
     let unfinished = path.with_extension("unfinished");
     let _ = std::fs::remove_file(&unfinished);
     let mut file =

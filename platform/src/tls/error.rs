@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    #[error("cannot read {path}: {source}; check `tls.certificate` and the file's permissions")]
+    #[error("cannot read {path}: {source}; check the paths in `[tls]` and the file's permissions")]
     Read { path: PathBuf, source: io::Error },
 
     #[error("{path} holds no {wanted} in PEM form: {reason}")]
@@ -22,6 +22,9 @@ pub enum TlsError {
 
     #[error("cannot write {path}: {source}; the data directory must be writable")]
     Write { path: PathBuf, source: io::Error },
+
+    #[error("clients need a certificate, and `tls.client_ca` names no authority for them")]
+    NoClientAuthority,
 
     #[error("the TLS library refuses the settings: {0}")]
     Settings(#[from] rustls::Error),

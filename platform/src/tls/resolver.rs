@@ -6,12 +6,14 @@ use std::sync::{Arc, PoisonError, RwLock};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
+use super::acme::{ACME_TLS, Challenges};
 use super::certificate::Certificate;
 
 /// The certificates in force; replaced as a whole while connections are accepted.
 #[derive(Debug)]
 pub(super) struct Resolver {
     table: RwLock<Arc<Table>>,
+    challenges: Challenges,
 }
 
 /// Certificates by name. The first one answers clients that ask for no name or an unknown one.
@@ -47,8 +49,8 @@ impl Table {
 }
 
 impl Resolver {
-    pub(super) fn new(table: Table) -> Self {
-        Self { table: RwLock::new(Arc::new(table)) }
+    pub(super) fn new(table: Table, challenges: Challenges) -> Self {
+        Self { table: RwLock::new(Arc::new(table)), challenges }
     }
 
     pub(super) fn replace(&self, table: Table) {
@@ -58,6 +60,10 @@ impl Resolver {
 
 impl ResolvesServerCert for Resolver {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        // An authority that checks a name offers this protocol alone (RFC 8737 3).
+        if hello.alpn().is_some_and(|mut offered| offered.next() == Some(ACME_TLS)) {
+            return self.challenges.certificate(hello.server_name()?);
+        }
         let table = Arc::clone(&self.table.read().unwrap_or_else(PoisonError::into_inner));
         table.find(hello.server_name())
     }

@@ -23,7 +23,7 @@ fn certificate(dir: &Path, file: &str, names: &[&str]) -> TlsCertificate {
 }
 
 fn config(certificate: Vec<TlsCertificate>) -> config::Tls {
-    config::Tls { min_version: TlsVersion::Tls12, certificate }
+    config::Tls { certificate, ..config::Tls::default() }
 }
 
 /// A client that takes any of `chains`.
@@ -196,7 +196,7 @@ fn sessions_resume_without_a_certificate_in_both_versions() {
 #[test]
 fn old_versions_can_be_shut_out() {
     let data = tempfile::tempdir().unwrap();
-    let only13 = config::Tls { min_version: TlsVersion::Tls13, certificate: Vec::new() };
+    let only13 = config::Tls { min_version: TlsVersion::Tls13, ..config::Tls::default() };
     let tls = Tls::open(&only13, data.path()).unwrap();
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(&tls.certificates()[0].chain).unwrap()).unwrap();
