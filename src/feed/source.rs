@@ -88,11 +88,8 @@ fn stream(following: Following, cursor: Option<Cursor>, heard_ms: Option<u64>) -
                 _ = head.wait_for(|head| at < *head) => false,
                 _ = beat.tick() => true,
             };
-            let (frames, reached) = match news(&feed, at, is_beat) {
-                Some(news) => news,
-                // Fell behind: the end of the connection says so.
-                None => return,
-            };
+            // Whoever fell behind learns it by the end of the connection.
+            let Some((frames, reached)) = news(&feed, at, is_beat) else { return };
             at = reached;
             if !frames.is_empty() {
                 yield Ok(chunk(frames));
