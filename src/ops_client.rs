@@ -29,7 +29,14 @@ pub struct OpsClient(Way);
 
 enum Way {
     Socket(PathBuf),
-    Remote { client: Client<Connect, Full<Bytes>>, url: String, key: HeaderValue },
+    Remote(Box<Remote>),
+}
+
+struct Remote {
+    client: Client<Connect, Full<Bytes>>,
+    /// Without a final slash.
+    url: String,
+    key: HeaderValue,
 }
 
 impl OpsClient {
@@ -54,7 +61,7 @@ impl OpsClient {
         let connect = Connect::new(&Upstream::at(&url, ca), CONNECT_TIMEOUT)?;
         // No connection is kept: a command ends, and a follower uses one at a time.
         let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connect);
-        Ok(Self(Way::Remote { client, url, key }))
+        Ok(Self(Way::Remote(Box::new(Remote { client, url, key }))))
     }
 
     /// Sends a request and gives the answer with its body still to come.
@@ -80,7 +87,8 @@ impl OpsClient {
             None => Bytes::new(),
         };
         match &self.0 {
-            Way::Remote { client, url, key } => {
+            Way::Remote(remote) => {
+                let Remote { client, url, key } = &**remote;
                 let request = request
                     .uri(format!("{url}{path}"))
                     .header(header::AUTHORIZATION, key)

@@ -158,7 +158,7 @@ mod tests {
 
     fn purge(number: u64) -> Event {
         let scope = PurgeScope::Tag(format!("film-{number}"));
-        let fact = Fact::CachePurged { scope, is_soft: number % 2 == 0 };
+        let fact = Fact::CachePurged { scope, is_soft: number.is_multiple_of(2) };
         Event { id: FactId(number.into()), at_ms: number, fact }
     }
 

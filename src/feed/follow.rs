@@ -80,6 +80,7 @@ pub fn follow(
             index,
             heard: heard.clone(),
             follower: Follower::new(heard_ms),
+            lot: Vec::new(),
             is_forgetful: false,
         });
     }
@@ -105,6 +106,8 @@ struct Source {
     index: usize,
     heard: Arc<Heard>,
     follower: Follower,
+    /// Facts that were heard and not acted upon yet.
+    lot: Vec<Event>,
     /// The disk did not take everything: a restart has to ask for it again.
     is_forgetful: bool,
 }
@@ -153,10 +156,16 @@ impl Source {
     /// One connection, until it ends or is given up.
     async fn listen(&mut self, was_up: &mut bool) -> anyhow::Result<()> {
         let cursor = self.follower.connect();
+        // Of a snapshot that broke off; it comes anew.
+        self.lot.clear();
         let position = HeaderName::from_static(LAST_EVENT_ID);
         let headers: Vec<_> =
             cursor.into_iter().map(|cursor| (position.clone(), cursor.to_string())).collect();
-        let asking = self.client.send(Method::GET, "/feed", &headers, None);
+        let path = match self.follower.heard_ms() {
+            Some(heard_ms) => format!("/feed?heard={heard_ms}"),
+            None => "/feed".to_owned(),
+        };
+        let asking = self.client.send(Method::GET, &path, &headers, None);
         let answer = timeout(SILENCE, asking).await.context("no answer in time")??;
         match answer.status() {
             StatusCode::OK => {}
@@ -185,14 +194,13 @@ impl Source {
         frames: &mut VecDeque<Frame>,
         was_up: &mut bool,
     ) -> anyhow::Result<()> {
-        let mut lot = Vec::new();
         while let Some(frame) = frames.pop_front() {
             let is_fact = matches!(frame, Frame::Fact { .. });
-            if !is_fact || LOT <= lot.len() {
-                self.take(&mut lot).await;
+            if !is_fact || LOT <= self.lot.len() {
+                self.take().await;
             }
             match self.follower.handle(frame)? {
-                Step::Apply(event) => lot.push(event),
+                Step::Apply(event) => self.lot.push(event),
                 Step::Refused(error) => {
                     self.feed.0.metrics.refused.inc();
                     tracing::warn!(source = self.labels.source, %error, "a fact was passed over");
@@ -204,7 +212,10 @@ impl Source {
                 Step::Nothing => {}
             }
         }
-        self.take(&mut lot).await;
+        // A snapshot comes in many pieces, and is worth few writes to the disk.
+        if self.follower.is_live() {
+            self.take().await;
+        }
         *was_up |= self.follower.is_live();
         let (is_up, heard_ms) = (self.follower.is_live(), self.follower.heard_ms());
         if let Some(heard_ms) = heard_ms.filter(|_| !self.is_forgetful) {
@@ -221,11 +232,11 @@ impl Source {
         Ok(())
     }
 
-    async fn take(&mut self, lot: &mut Vec<Event>) {
-        if lot.is_empty() {
+    async fn take(&mut self) {
+        if self.lot.is_empty() {
             return;
         }
-        let events = std::mem::take(lot);
+        let events = std::mem::take(&mut self.lot);
         let told_ms: Vec<_> = events.iter().map(|event| event.at_ms).collect();
         let taken = self.feed.take(events).await;
         self.is_forgetful |= taken.is_forgetful;

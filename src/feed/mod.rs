@@ -10,10 +10,11 @@ mod file;
 mod follow;
 mod heard;
 mod metrics;
+mod snapshot;
 mod source;
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
 use edge::cache::{Cache, Purge};
@@ -22,17 +23,15 @@ use platform::feed::log::FACTS_MAX;
 use platform::feed::{Epoch, Event, EventError, Fact, FactId, FactLog};
 use platform::url_token::{Revocations, RevokeError};
 use prometheus_client::registry::Registry;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
 pub use apply::{ScopeError, canonical};
 pub use follow::{SourceState, follow};
 
 use self::file::LogFile;
 use self::metrics::FeedMetrics;
+use self::snapshot::Snapshot;
 use crate::clock;
-
-/// Snapshots that are sent at a time: each holds a copy of the list of revocations.
-const SNAPSHOTS_MAX: usize = 4;
 
 /// Clones are one feed.
 #[derive(Clone)]
@@ -48,7 +47,8 @@ struct Inner {
     /// Position of the newest fact.
     head: watch::Sender<u64>,
     is_closed: watch::Sender<bool>,
-    snapshots: Semaphore,
+    /// What followers are sent that know nothing, while any of them is being sent it.
+    snapshot: tokio::sync::Mutex<Weak<Snapshot>>,
     sources: Mutex<Vec<SourceState>>,
     metrics: FeedMetrics,
 }
@@ -96,7 +96,7 @@ impl Feed {
             cache,
             head: watch::Sender::new(0),
             is_closed: watch::Sender::new(false),
-            snapshots: Semaphore::new(SNAPSHOTS_MAX),
+            snapshot: tokio::sync::Mutex::default(),
             sources: Mutex::default(),
             metrics: FeedMetrics::new(),
         })))
@@ -303,5 +303,5 @@ fn new_epoch(now_ms: u64) -> anyhow::Result<Epoch> {
 
 /// Facts that are handled in one lot: few enough for a moment's work, enough for one write to the
 /// disk to be worth it.
-const LOT: usize = 256;
+const LOT: usize = 2_048;
 const _: () = assert!(LOT < FACTS_MAX);

@@ -8,11 +8,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
 use http::{HeaderMap, Response, StatusCode};
-use origin::body::MediaBody;
+use origin::body::{ChunkStream, MediaBody};
 use origin::{Chunk, problem_with};
 use platform::feed::wire::CONTENT_TYPE;
-use platform::feed::{Cursor, Event, Fact, FactId, Frame, Hello};
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use platform::feed::{Cursor, Frame, Hello};
+use tokio::time::{MissedTickBehavior, interval};
 
 use super::{Feed, LOT};
 use crate::clock;
@@ -25,8 +25,9 @@ const BEAT: Duration = Duration::from_secs(1);
 pub(super) const LAST_EVENT_ID: &str = "last-event-id";
 
 impl Feed {
-    /// Answers a follower, whose key was checked.
-    pub fn answer(&self, headers: &HeaderMap) -> Response<MediaBody> {
+    /// Answers a follower, whose key was checked. Where it can't go on where it was, it needs to
+    /// know no more than what came after `heard_ms`.
+    pub fn answer(&self, headers: &HeaderMap, heard_ms: Option<u64>) -> Response<MediaBody> {
         let Some(following) = Following::begin(self) else {
             self.0.metrics.followers_refused.inc();
             let reason = format!("{FOLLOWERS_MAX} followers are connected already");
@@ -34,7 +35,8 @@ impl Feed {
         };
         // One that can't be read is one that is not ours: a snapshot it is.
         let cursor = headers.get(LAST_EVENT_ID).and_then(|value| value.to_str().ok()?.parse().ok());
-        let mut response = Response::new(MediaBody::open_ended(stream(following, cursor)));
+        let mut response =
+            Response::new(MediaBody::open_ended(stream(following, cursor, heard_ms)));
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -59,7 +61,7 @@ impl Drop for Following {
     }
 }
 
-fn stream(following: Following, cursor: Option<Cursor>) -> origin::body::ChunkStream {
+fn stream(following: Following, cursor: Option<Cursor>, heard_ms: Option<u64>) -> ChunkStream {
     Box::pin(async_stream::stream! {
         let feed = following.0.clone();
         let mut head = feed.0.head.subscribe();
@@ -68,22 +70,11 @@ fn stream(following: Following, cursor: Option<Cursor>) -> origin::body::ChunkSt
         yield Ok(chunk([Frame::Hello(hello)]));
         let mut at = cursor.map_or(0, |cursor| cursor.position);
         if hello.is_snapshot {
-            let permit = loop {
-                let waiting = timeout(BEAT, feed.0.snapshots.acquire()).await;
-                match waiting {
-                    Ok(permit) => break permit,
-                    // A comment, so that the follower tells waiting from silence.
-                    Err(_) => yield Ok(Chunk::from(Bytes::from_static(b": wait\n"))),
-                }
-            };
             feed.0.metrics.snapshots_sent.inc();
-            let facts = snapshot(&feed);
-            let mut facts = facts.into_iter().peekable();
-            while facts.peek().is_some() {
-                let lot = facts.by_ref().take(LOT);
-                yield Ok(chunk(lot.map(|event| Frame::Fact { cursor: None, event: Ok(event) })));
+            let snapshot = feed.snapshot(heard_ms).await;
+            for piece in &snapshot.pieces {
+                yield Ok(Chunk::from(piece.clone()));
             }
-            drop(permit);
             at = hello.head;
             let cursor = Cursor { epoch: hello.epoch, position: at };
             yield Ok(chunk([Frame::Live { cursor }]));
@@ -97,11 +88,8 @@ fn stream(following: Following, cursor: Option<Cursor>) -> origin::body::ChunkSt
                 _ = head.wait_for(|head| at < *head) => false,
                 _ = beat.tick() => true,
             };
-            let (frames, reached) = match news(&feed, at, is_beat) {
-                Some(news) => news,
-                // Fell behind: the end of the connection says so.
-                None => return,
-            };
+            // Whoever fell behind learns it by the end of the connection.
+            let Some((frames, reached)) = news(&feed, at, is_beat) else { return };
             at = reached;
             if !frames.is_empty() {
                 yield Ok(chunk(frames));
@@ -128,29 +116,6 @@ fn news(feed: &Feed, at: u64, is_beat: bool) -> Option<(Vec<Frame>, u64)> {
         frames.push(Frame::Beat { cursor: Cursor { epoch, position: reached }, now_ms });
     }
     Some((frames, reached))
-}
-
-/// Everything that holds: taken after the position that the follower will go on from.
-fn snapshot(feed: &Feed) -> impl Iterator<Item = Event> + use<> {
-    let purges = feed.0.log().purges();
-    let revoked = feed.0.revocations.list(clock::now_s());
-    let at_ms = clock::now_ms();
-    let revoked = revoked.into_iter().map(move |(session, until)| Event {
-        id: FactId(revocation_id(&session, until)),
-        at_ms,
-        fact: Fact::SessionRevoked { session: session.into(), until },
-    });
-    revoked.chain(purges.into_iter().map(|purge| (*purge.event).clone()))
-}
-
-/// The list of revocations keeps no ids. These are the same on every node, so that a session that
-/// several sources tell in snapshots is one fact.
-fn revocation_id(session: &str, until: u64) -> u128 {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(session.as_bytes()).update(&until.to_le_bytes());
-    let mut bytes = [0; 16];
-    bytes.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
-    u128::from_le_bytes(bytes)
 }
 
 fn chunk(frames: impl IntoIterator<Item = Frame>) -> Chunk {

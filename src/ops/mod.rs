@@ -233,7 +233,10 @@ impl OpsService {
             Act::CancelDrain => Ok(drain::cancel(ops, who)),
             Act::Revoke => sessions::revoke(ops, body(request).await?, who).await,
             Act::Revoked => sessions::revoked(ops, &query),
-            Act::Feed => Ok(ops.feed.answer(request.headers())),
+            Act::Feed => {
+                let heard_ms = parameter(&query, "heard").and_then(|text| text.parse().ok());
+                Ok(ops.feed.answer(request.headers(), heard_ms))
+            }
         }
     }
 }

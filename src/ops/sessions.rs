@@ -45,7 +45,7 @@ pub(super) async fn revoke(ops: &Ops, request: RevokeRequest, who: &str) -> Answ
 pub(super) fn revoked(ops: &Ops, query: &str) -> Answered {
     let limit = count_parameter(query, "limit", LISTED_MAX)?;
     let after = parameter(query, "after").unwrap_or_default();
-    let mut all = ops.feed.revocations().list(clock::now_s());
+    let mut all = ops.feed.revocations().list(0, clock::now_s());
     let total = all.len();
     all.retain(|(session, _)| after < &**session);
     all.sort_unstable();

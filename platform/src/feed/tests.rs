@@ -240,7 +240,8 @@ fn a_follower_insists_on_the_order() {
 /// A source with its list of revocations, its file, and its clock.
 struct Source {
     log: FactLog,
-    revoked: HashMap<String, Event>,
+    /// With the time at which it came.
+    revoked: HashMap<String, (u64, Event)>,
     now_ms: u64,
     epochs: u128,
 }
@@ -255,7 +256,7 @@ impl Source {
 
     fn publish(&mut self, event: Event) {
         if let Fact::SessionRevoked { session, .. } = &event.fact {
-            self.revoked.insert(session.clone(), event.clone());
+            self.revoked.insert(session.clone(), (self.now_ms, event.clone()));
         }
         self.log.append(event, self.now_ms);
     }
@@ -272,16 +273,18 @@ impl Source {
         self.log = log;
     }
 
-    /// What a follower with `cursor` is sent, up to now.
-    fn stream(&mut self, cursor: Option<Cursor>) -> Vec<Frame> {
+    /// What a follower with `cursor`, which heard everything up to a time, is sent up to now.
+    fn stream(&mut self, cursor: Option<Cursor>, heard_ms: Option<u64>) -> Vec<Frame> {
         let hello = Hello::of(&mut self.log, cursor, self.now_ms);
         let end = Cursor { epoch: hello.epoch, position: hello.head };
         let mut frames = vec![Frame::Hello(hello)];
         match self.log.resume(cursor) {
             Resume::Snapshot => {
                 let purges = self.log.purges();
-                let purges = purges.iter().map(|purge| (*purge.event).clone());
+                let purges = purges.iter().map(|purge| (purge.logged_ms, (*purge.event).clone()));
                 let all = self.revoked.values().cloned().chain(purges);
+                let all = all.filter(|(at_ms, _)| heard_ms.is_none_or(|heard| heard <= *at_ms));
+                let all = all.map(|(_, event)| event);
                 frames.extend(all.map(|event| Frame::Fact { cursor: None, event: Ok(event) }));
                 frames.push(Frame::Live { cursor: end });
             }
@@ -342,7 +345,8 @@ proptest! {
                 Act::Forget => follower = Follower::new(follower.heard_ms()),
                 Act::Connect { frames } => {
                     let cursor = follower.connect();
-                    for frame in source.stream(cursor).into_iter().take(frames) {
+                    let heard_ms = follower.heard_ms();
+                    for frame in source.stream(cursor, heard_ms).into_iter().take(frames) {
                         match follower.handle(frame).unwrap() {
                             Step::Apply(event) => drop(applied.insert(event.id)),
                             Step::HistoryLost => covered = number,

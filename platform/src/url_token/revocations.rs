@@ -17,8 +17,8 @@ use super::{LEEWAY_SECONDS, LIFE_SECONDS_MAX};
 /// Sessions that are revoked at a time; about 150 bytes each.
 pub const REVOKED_MAX: usize = 100_000;
 
-/// Longest line of the file: a time, a space, a session, a line end.
-const LINE_BYTES_MAX: usize = 22 + SESSION_BYTES_MAX;
+/// Longest line of the file: until when, the session, since when, and what parts them.
+const LINE_BYTES_MAX: usize = 43 + SESSION_BYTES_MAX;
 
 /// Why a session was not revoked.
 #[derive(Debug, thiserror::Error)]
@@ -49,11 +49,19 @@ pub struct Merged {
 /// The sessions that are revoked. Shared by all requests.
 #[derive(Debug, Default)]
 pub struct Revocations {
-    /// Until when each has to be remembered, in seconds since 1970.
-    until: RwLock<HashMap<Box<str>, u64>>,
+    sessions: RwLock<HashMap<Box<str>, Revoked>>,
     /// Spares the lock where nothing was ever revoked.
     is_used: AtomicBool,
     file: Option<RevocationFile>,
+}
+
+/// What is known of a session, in seconds since 1970.
+#[derive(Clone, Copy, Debug)]
+struct Revoked {
+    /// When it may be forgotten.
+    until: u64,
+    /// When this list learned of it.
+    since: u64,
 }
 
 #[derive(Debug)]
@@ -88,11 +96,11 @@ impl Revocations {
 
     pub(super) fn open_with(path: &Path, now: u64, lines_max: usize) -> Result<Self, RevokeError> {
         let fail = |source| RevokeError::Io { path: path.to_owned(), source };
-        let until = read(path, now).map_err(fail)?;
-        let log = rewrite(path, &until).map_err(fail)?;
+        let sessions = read(path, now).map_err(fail)?;
+        let log = rewrite(path, &sessions).map_err(fail)?;
         Ok(Self {
-            is_used: AtomicBool::new(!until.is_empty()),
-            until: RwLock::new(until),
+            is_used: AtomicBool::new(!sessions.is_empty()),
+            sessions: RwLock::new(sessions),
             file: Some(RevocationFile { path: path.to_owned(), lines_max, log: Mutex::new(log) }),
         })
     }
@@ -101,8 +109,8 @@ impl Revocations {
         if !self.is_used.load(Ordering::Acquire) {
             return false;
         }
-        let until = self.until.read().unwrap_or_else(std::sync::PoisonError::into_inner);
-        until.get(session).is_some_and(|until| now < *until)
+        let known = self.sessions.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        known.get(session).is_some_and(|revoked| now < revoked.until)
     }
 
     /// Revokes every token of `session`, from this moment, whoever signed it.
@@ -134,13 +142,14 @@ impl Revocations {
         let mut merged = Merged::default();
         let mut lines = String::new();
         {
-            let mut known = self.until.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let mut known =
+                self.sessions.write().unwrap_or_else(std::sync::PoisonError::into_inner);
             for (index, &(session, until)) in entries.iter().enumerate() {
                 let until = until.min(Self::until(now));
                 match insert(&mut known, session, until, now) {
                     Ok(true) => {
                         merged.news.push(index);
-                        lines.push_str(&format!("{until} {session}\n"));
+                        lines.push_str(&line(session, Revoked { until, since: now }));
                     }
                     Ok(false) => {}
                     Err(error) => merged.refused.push((index, error)),
@@ -157,21 +166,23 @@ impl Revocations {
         merged
     }
 
-    /// Every session that is revoked, with the time until which it is remembered.
-    pub fn list(&self, now: u64) -> Vec<(Box<str>, u64)> {
-        let known = self.until.read().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let alive = known.iter().filter(|(_, until)| now < **until);
-        alive.map(|(session, until)| (session.clone(), *until)).collect()
+    /// Sessions that are revoked, of which this list learned at a time or later, and until when
+    /// they are remembered.
+    pub fn list(&self, since: u64, now: u64) -> Vec<(Box<str>, u64)> {
+        let known = self.sessions.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let is_listed = |revoked: &Revoked| since <= revoked.since && now < revoked.until;
+        let listed = known.iter().filter(|(_, revoked)| is_listed(revoked));
+        listed.map(|(session, revoked)| (session.clone(), revoked.until)).collect()
     }
 
-    fn alive(&self, now: u64) -> HashMap<Box<str>, u64> {
-        let mut known = self.until.write().unwrap_or_else(std::sync::PoisonError::into_inner);
-        known.retain(|_, until| now < *until);
+    fn alive(&self, now: u64) -> HashMap<Box<str>, Revoked> {
+        let mut known = self.sessions.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        known.retain(|_, revoked| now < revoked.until);
         known.clone()
     }
 
     pub fn len(&self) -> usize {
-        self.until.read().map_or(0, |until| until.len())
+        self.sessions.read().map_or(0, |known| known.len())
     }
 
     pub fn is_empty(&self) -> bool {
@@ -181,7 +192,7 @@ impl Revocations {
 
 /// Takes one session; false when it is remembered for as long already, or need not be at all.
 fn insert(
-    known: &mut HashMap<Box<str>, u64>,
+    known: &mut HashMap<Box<str>, Revoked>,
     session: &str,
     until: u64,
     now: u64,
@@ -190,16 +201,16 @@ fn insert(
         let session = session.chars().take(SESSION_BYTES_MAX).collect();
         return Err(RevokeError::Session { session });
     }
-    if until <= now || known.get(session).is_some_and(|known| until <= *known) {
+    if until <= now || known.get(session).is_some_and(|known| until <= known.until) {
         return Ok(false);
     }
     if REVOKED_MAX <= known.len() && !known.contains_key(session) {
-        known.retain(|_, until| now < *until);
+        known.retain(|_, revoked| now < revoked.until);
         if REVOKED_MAX <= known.len() {
             return Err(RevokeError::Full);
         }
     }
-    known.insert(session.into(), until);
+    known.insert(session.into(), Revoked { until, since: now });
     Ok(true)
 }
 
@@ -209,7 +220,7 @@ impl RevocationFile {
         &self,
         lines: &str,
         count: usize,
-        known: impl FnOnce() -> HashMap<Box<str>, u64>,
+        known: impl FnOnce() -> HashMap<Box<str>, Revoked>,
     ) -> Result<(), RevokeError> {
         let mut log = self.log.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let written = if self.lines_max <= log.lines {
@@ -222,7 +233,7 @@ impl RevocationFile {
     }
 }
 
-fn read(path: &Path, now: u64) -> io::Result<HashMap<Box<str>, u64>> {
+fn read(path: &Path, now: u64) -> io::Result<HashMap<Box<str>, Revoked>> {
     // More than is ever written.
     const FILE_BYTES_MAX: u64 = 4 * (REVOKED_MAX * LINE_BYTES_MAX) as u64;
     let mut bytes = Vec::new();
@@ -236,23 +247,30 @@ fn read(path: &Path, now: u64) -> io::Result<HashMap<Box<str>, u64>> {
         // The last line may be the beginning of one.
         let Some(line) = line.strip_suffix(b"\n") else { continue };
         let Ok(line) = std::str::from_utf8(line) else { continue };
-        let Some((until, session)) = line.split_once(' ') else { continue };
+        let Some((until, rest)) = line.split_once(' ') else { continue };
         let Ok(until) = until.parse::<u64>() else { continue };
+        // Earlier versions did not write down since when: then it is news to whoever asks.
+        let (session, since) = rest.split_once(' ').unwrap_or((rest, ""));
+        let since = since.parse().unwrap_or(now);
         if now < until && is_session(session) && known.len() < REVOKED_MAX {
-            known.insert(session.into(), until);
+            known.insert(session.into(), Revoked { until, since });
         }
     }
     Ok(known)
 }
 
+fn line(session: &str, revoked: Revoked) -> String {
+    format!("{} {session} {}\n", revoked.until, revoked.since)
+}
+
 /// Writes the list anew and leaves it open at its end.
-fn rewrite(path: &Path, until: &HashMap<Box<str>, u64>) -> io::Result<Log> {
+fn rewrite(path: &Path, sessions: &HashMap<Box<str>, Revoked>) -> io::Result<Log> {
     let unfinished = path.with_extension("unfinished");
     let mut options = OpenOptions::new();
     let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
-    let mut text = String::with_capacity(until.len() * LINE_BYTES_MAX);
-    for (session, until) in until {
-        text.push_str(&format!("{until} {session}\n"));
+    let mut text = String::with_capacity(sessions.len() * LINE_BYTES_MAX);
+    for (session, revoked) in sessions {
+        text.push_str(&line(session, *revoked));
     }
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
@@ -261,5 +279,5 @@ fn rewrite(path: &Path, until: &HashMap<Box<str>, u64>) -> io::Result<Log> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         File::open(folder)?.sync_all()?;
     }
-    Ok(Log { file, lines: until.len() })
+    Ok(Log { file, lines: sessions.len() })
 }

@@ -422,12 +422,20 @@ fn lists_of_revoked_sessions_merge() {
     assert!(list.merge(&entries, NOW).news.is_empty(), "twice is no news");
     let again = Revocations::open(&path, NOW).unwrap();
     for list in [list, again] {
-        let mut all = list.list(NOW);
+        let mut all = list.list(0, NOW);
         all.sort();
         let expected = [("far", cap), ("known", cap), ("new", NOW + 60)];
         assert!(all.iter().map(|(session, until)| (&**session, *until)).eq(expected));
-        assert_eq!(list.list(NOW + 60).len(), 2);
+        assert_eq!(list.list(0, NOW + 60).len(), 2);
+        assert_eq!((list.list(NOW, NOW).len(), list.list(NOW + 1, NOW).len()), (3, 0));
     }
+    // A line of an earlier version, which says nothing of when it came.
+    std::fs::write(&path, format!("{cap} earlier\n")).unwrap();
+    let list = Revocations::open(&path, NOW + 9).unwrap();
+    list.revoke("later", NOW + 20).unwrap();
+    let names = |since| list.list(since, NOW + 20).into_iter().map(|(session, _)| session);
+    assert_eq!(names(NOW + 9).count(), 2);
+    assert!(names(NOW + 10).eq(["later".into()]));
 }
 
 #[test]
