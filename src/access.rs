@@ -200,10 +200,8 @@ impl Access {
         for name in &verified.grant.headers {
             headers.remove(name);
         }
-        let afterwards = Afterwards::of(&verified);
-        if target.is_manifest() {
-            afterwards.prepare(&mut request);
-        }
+        let afterwards = Afterwards::of(&verified, &target);
+        afterwards.prepare(&mut request);
         Ok((request, afterwards))
     }
 

@@ -9,8 +9,9 @@ use crate::cdn::{
     BASE, CASES, MASTER, Signed, check_refused, delivery, first_segment, get, get_at, key_entry,
     keys, reload, serve, sign, sign_for,
 };
-use crate::server::{Server, streamverse_ok};
-use crate::{client, tools};
+use crate::server::{Server, ingest, streamverse_ok};
+use crate::upkeep::pictures;
+use crate::{client, media, tools};
 
 /// A renewed token comes with the answer, opens like the first one, and is for its viewer alone.
 #[test]
@@ -236,6 +237,27 @@ fn manifests_carry_the_query() {
     let segment = first_segment(server.media, &sign("cloudfront", &key, &[]));
     assert!(segment.contains("Signature="), "{segment}");
     assert_eq!(get(server.media, &segment, &[]).status, 200);
+}
+
+/// Thumbnails, by the index that WebVTT is and by the playlist of sprites.
+#[test]
+fn thumbnails_carry_the_query() {
+    let folder = tools::folder("cdn-thumbnails");
+    let (keys, data) = (keys(&folder), folder.join("data"));
+    let files = [media::title("ladder").paths(), pictures(&folder)].concat();
+    ingest(&data, "ladder", &files);
+    let text = key_entry(&keys, "cat", "k1", "", "ed25519.pub") + &delivery("cat", "query");
+    let server = serve(&folder, &text);
+    let signed = sign("cat", &keys.join("ed25519.pem"), &["/vod/ladder/thumbnails.vtt"]);
+    let answer = get(server.media, &signed.target, &[]);
+    assert_eq!((answer.status, answer.header("cache-control")), (200, "private, no-store"));
+    let sprites: Vec<_> = answer.text().lines().filter(|line| line.contains("#xywh=")).collect();
+    assert_eq!(sprites.len(), 4, "{}", answer.text());
+    for sprite in sprites {
+        let (sprite, _) = sprite.split_once('#').expect("a fragment");
+        let answer = get(server.media, &format!("/vod/ladder/{sprite}"), &[]);
+        assert_eq!((answer.status, answer.header("content-type")), (200, "image/jpeg"), "{sprite}");
+    }
 }
 
 /// A player that we did not write finds all segments, where the token is carried and where it is
