@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use edge::cdn::Renewal;
+use edge::cdn::{Refusal, Renewal};
 use edge::gate::{self, Admitted, Denied};
 use edge::target::{SignedTarget, Target, TargetError, same_authority};
 use http::header::{self, HeaderValue};
@@ -184,7 +184,11 @@ impl Access {
         let client = client(&request, &settings.trusted_proxies);
         let ledgers = Ledgers { revoked: &self.revocations, replays: &self.replays };
         let verified = settings.cdn.verify(&request, raw, client, &ledgers, clock::now_s());
-        let verified = verified.map_err(|refusal| self.deny_cdn(&refusal))?;
+        let verified = verified.map_err(|refusal| match (&refusal, SignedTarget::parse(raw)) {
+            // What can't be read in one way is told as such, whatever tokens are taken here.
+            (Refusal::Missing | Refusal::Target(_), Err(error)) => refuse_target(&error),
+            _ => self.deny_cdn(&refusal),
+        })?;
         let target = Target::parse(&verified.grant.target);
         let target = target.map_err(|error| refuse_target(&error))?;
         self.count(&verified);
@@ -244,7 +248,7 @@ impl Access {
         self.refuse(denied.reason(), denied.code())
     }
 
-    fn deny_cdn(&self, refusal: &edge::cdn::Refusal) -> Response<MediaBody> {
+    fn deny_cdn(&self, refusal: &Refusal) -> Response<MediaBody> {
         tracing::debug!(reason = %refusal, "no valid token of a CDN");
         self.refuse(refusal.code(), refusal.told())
     }

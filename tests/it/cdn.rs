@@ -290,6 +290,15 @@ fn others_sign_too() {
     let cookies = query.replace('&', "; CloudFront-");
     let cookies = [("Cookie".to_owned(), format!("CloudFront-{cookies}"))];
     assert_eq!(get(server.media, MASTER, &cookies).status, 200);
+    for devious in ["/vod/x/../ladder/a", "/vod/ladder/%2e%2e/a", "/vod/ladder//a"] {
+        for target in [devious.to_owned(), format!("{devious}?{query}")] {
+            let answer = get(server.media, &target, &[]);
+            assert_eq!(
+                (answer.status, answer.json()["code"].as_str()),
+                (400, Some("invalid_target"))
+            );
+        }
+    }
     let wrong = query.replace("k1", "k2");
     check_refused(&get(server.media, &format!("{MASTER}?{wrong}"), &[]), "signature_invalid");
 
