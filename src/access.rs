@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use edge::cdn::Renewal;
+use edge::cdn::{Refusal, Renewal};
 use edge::gate::{self, Admitted, Denied};
 use edge::target::{SignedTarget, Target, TargetError, same_authority};
 use http::header::{self, HeaderValue};
@@ -18,7 +18,7 @@ use origin::{allow_every_origin, problem_with};
 use platform::DataDir;
 use platform::config::{CdnScheme, Config, IpPrefix};
 use platform::http::{Connection, came_early, client_address};
-use platform::url_token::{Grant, Keyring, Refusal, Revocations, TOKEN_MARK, key_file};
+use platform::url_token::{self, Grant, Keyring, Revocations, TOKEN_MARK, key_file};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -218,7 +218,11 @@ impl Access {
         let came_early = came_early(&request, &settings.trusted_proxies);
         let ledgers = Ledgers { revoked: &self.revocations, replays: &self.replays, came_early };
         let verified = settings.cdn.verify(&request, raw, client, &ledgers, clock::now_s());
-        let verified = verified.map_err(|refusal| self.deny_cdn(&refusal))?;
+        let verified = verified.map_err(|refusal| match (&refusal, SignedTarget::parse(raw)) {
+            // What can't be read in one way is told as such, whatever tokens are taken here.
+            (Refusal::Missing | Refusal::Target(_), Err(error)) => refuse_target(&error),
+            _ => self.deny_cdn(&refusal),
+        })?;
         let target = Target::parse(&verified.grant.target);
         let target = target.map_err(|error| refuse_target(&error))?;
         self.count(&verified);
@@ -234,10 +238,8 @@ impl Access {
         for name in &verified.grant.headers {
             headers.remove(name);
         }
-        let afterwards = Afterwards::of(&verified);
-        if target.is_manifest() {
-            afterwards.prepare(&mut request);
-        }
+        let afterwards = Afterwards::of(&verified, &target);
+        afterwards.prepare(&mut request);
         let session = verified.grant.token_id;
         Ok(Admission { request, afterwards, grant: None, session })
     }
@@ -281,9 +283,9 @@ impl Access {
         mark(self.refuse(denied.reason(), denied.code()), is_guess(denied))
     }
 
-    fn deny_cdn(&self, refusal: &edge::cdn::Refusal) -> Response<MediaBody> {
+    fn deny_cdn(&self, refusal: &Refusal) -> Response<MediaBody> {
         tracing::debug!(reason = %refusal, "no valid token of a CDN");
-        if matches!(refusal, edge::cdn::Refusal::TooEarly) {
+        if matches!(refusal, Refusal::TooEarly) {
             return for_every_origin(too_early());
         }
         mark(self.refuse(refusal.code(), refusal.told()), is_cdn_guess(refusal))
@@ -342,12 +344,18 @@ fn mark(mut refusal: Response<MediaBody>, is_guess: bool) -> Response<MediaBody>
 
 /// Whether whoever sent the token tries out what may be one, as a player with an old one does not.
 fn is_guess(denied: Denied) -> bool {
-    matches!(denied, Denied::Refused(Refusal::Format(_) | Refusal::UnknownKey | Refusal::Signature))
+    matches!(
+        denied,
+        Denied::Refused(
+            url_token::Refusal::Format(_)
+                | url_token::Refusal::UnknownKey
+                | url_token::Refusal::Signature
+        )
+    )
 }
 
 /// As [`is_guess`], for a CDN's token.
-fn is_cdn_guess(refusal: &edge::cdn::Refusal) -> bool {
-    use edge::cdn::Refusal;
+fn is_cdn_guess(refusal: &Refusal) -> bool {
     matches!(
         refusal,
         Refusal::Malformed { .. }

@@ -1,12 +1,14 @@
 //! Puts a token into each URI of a manifest, as it passes.
 //!
 //! A token in the query is not inherited by relative URIs (RFC 3986 5.2.2), so that what a manifest
-//! leads to would be asked for without one. HLS playlists are read line by line, MPDs tag by tag;
+//! leads to would be asked for without one. HLS playlists and
+//! indexes of thumbnails are read line by line, MPDs tag by tag;
 //! nothing else of them changes, and no more is held than one line or one tag. URIs that name a host
 //! or a scheme are left alone: the token is not theirs to know.
 
 mod dash;
 mod hls;
+mod lines;
 
 #[cfg(test)]
 mod tests;
@@ -38,10 +40,12 @@ pub struct Carrying {
 enum Kind {
     Hls,
     Dash(dash::State),
+    /// An index of thumbnails.
+    Vtt,
 }
 
 impl Carrying {
-    /// For a body of the media type of an HLS playlist or of an MPD; `None` for any other.
+    /// For a body of the media type of an HLS playlist, of an MPD or of WebVTT; `None` for any other.
     pub fn of_media_type(media_type: &str, query: &str) -> Option<Self> {
         let essence = media_type.split(';').next().unwrap_or_default().trim();
         let kind = match essence.to_ascii_lowercase().as_str() {
@@ -49,6 +53,7 @@ impl Carrying {
                 Kind::Hls
             }
             "application/dash+xml" => Kind::Dash(dash::State::default()),
+            "text/vtt" => Kind::Vtt,
             _ => return None,
         };
         Some(Self { kind, query: query.to_owned(), held: Vec::new() })
@@ -61,7 +66,8 @@ impl Carrying {
     pub fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), CarryError> {
         self.held.extend_from_slice(bytes);
         let taken = match &mut self.kind {
-            Kind::Hls => hls::take(&self.held, &self.query, out),
+            Kind::Hls => lines::take(&self.held, &self.query, hls::line, out),
+            Kind::Vtt => lines::take(&self.held, &self.query, vtt_line, out),
             Kind::Dash(state) => state.take(&self.held, &self.query, out),
         };
         self.held.drain(..taken);
@@ -78,12 +84,19 @@ impl Carrying {
     pub fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), CarryError> {
         let held = std::mem::take(&mut self.held);
         match &mut self.kind {
-            Kind::Hls => hls::line(&held, &self.query, out),
+            Kind::Hls => lines::last(&held, &self.query, hls::line, out),
+            Kind::Vtt => lines::last(&held, &self.query, vtt_line, out),
             Kind::Dash(_) if held.is_empty() => {}
             Kind::Dash(_) => return Err(CarryError::Unfinished),
         }
         Ok(())
     }
+}
+
+/// One line of an index of thumbnails: `sprite-1.jpg#xywh=0,0,160,90` (Media Fragments 4.2.2).
+fn vtt_line(text: &str, query: &str, out: &mut Vec<u8>) {
+    let carried = text.contains("#xywh=").then(|| with_query(text, query)).flatten();
+    out.extend_from_slice(carried.as_deref().unwrap_or(text).as_bytes());
 }
 
 /// Whether a reference stays on the host that the manifest came from (RFC 3986 4.2): it has neither

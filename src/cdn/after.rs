@@ -3,12 +3,15 @@
 
 use edge::carry::Carrying;
 use edge::cdn::Renewal;
+use edge::target::Target;
 use http::header::{self, HeaderName, HeaderValue};
 use http::{HeaderMap, Request, Response, StatusCode};
 
 use super::{CarriedBody, Verified};
 use crate::backend::AnswerBody;
 
+/// The index of thumbnails, which leads to sprites. Other WebVTT leads nowhere.
+const THUMBNAILS: &str = "/thumbnails.vtt";
 /// Directives of `Cache-Control` that speak to shared caches.
 const SHARED_DIRECTIVES: [&str; 3] = ["public", "s-maxage", "proxy-revalidate"];
 /// Targeted fields (RFC 9213) speak to shared caches alone.
@@ -25,15 +28,17 @@ pub struct Afterwards {
 }
 
 impl Afterwards {
-    /// What a verified token asks for.
-    pub fn of(verified: &Verified) -> Self {
+    /// What a verified token asks for, of the answer for `target`.
+    pub fn of(verified: &Verified, target: &Target) -> Self {
         let renewed = match &verified.grant.renewal {
             Some(Renewal::Cookie(line)) => pair(header::SET_COOKIE.as_str(), line),
             Some(Renewal::Header { name, value }) => pair(name, value),
             Some(Renewal::Target(_)) | None => None,
         };
         // RFC 9246 3.2: in the query a new token reaches the player by the manifest that it asks for.
-        let carried = verified.renewed_query.clone().or_else(|| verified.token_query.clone());
+        let carried = verified.renewed_query.as_ref().or(verified.token_query.as_ref());
+        let leads_on = target.is_manifest() || target.path().ends_with(THUMBNAILS);
+        let carried = carried.filter(|_| leads_on).cloned();
         Self { renewed, carried }
     }
 

@@ -97,13 +97,16 @@ pub(crate) struct Signed {
 
 #[track_caller]
 pub(crate) fn sign(scheme: &str, key: &Path, arguments: &[&str]) -> Signed {
-    let command = ["sign", "--json", "--scheme", scheme, "--base", BASE, "--key", "k1"];
+    sign_for(BASE, scheme, key, arguments)
+}
+
+/// The same, for an address of its own.
+#[track_caller]
+pub(crate) fn sign_for(base: &str, scheme: &str, key: &Path, arguments: &[&str]) -> Signed {
+    let command = ["sign", "--json", "--scheme", scheme, "--base", base, "--key", "k1"];
     let file = ["--key-file", tools::text(key)];
-    let path: &[&str] = if arguments.iter().any(|it| it.starts_with("/vod/ladder/cmaf/")) {
-        &[]
-    } else {
-        &[MASTER]
-    };
+    let path: &[&str] =
+        if arguments.iter().any(|it| it.starts_with("/vod/ladder/")) { &[] } else { &[MASTER] };
     let printed = streamverse_ok(&[&command[..], &file, arguments, path].concat());
     let json: serde_json::Value = serde_json::from_str(&printed).expect("it is JSON");
     let signed = &json["urls"][0];
@@ -119,7 +122,7 @@ pub(crate) fn sign(scheme: &str, key: &Path, arguments: &[&str]) -> Signed {
         headers.push(("Cookie".to_owned(), cookies.join("; ")));
     }
     let url = signed["url"].as_str().expect("a URL");
-    let target = url.strip_prefix(BASE).unwrap_or_else(|| panic!("{url}")).to_owned();
+    let target = url.strip_prefix(base).unwrap_or_else(|| panic!("{url}")).to_owned();
     Signed { target, headers, json }
 }
 
@@ -287,6 +290,15 @@ fn others_sign_too() {
     let cookies = query.replace('&', "; CloudFront-");
     let cookies = [("Cookie".to_owned(), format!("CloudFront-{cookies}"))];
     assert_eq!(get(server.media, MASTER, &cookies).status, 200);
+    for devious in ["/vod/x/../ladder/a", "/vod/ladder/%2e%2e/a", "/vod/ladder//a"] {
+        for target in [devious.to_owned(), format!("{devious}?{query}")] {
+            let answer = get(server.media, &target, &[]);
+            assert_eq!(
+                (answer.status, answer.json()["code"].as_str()),
+                (400, Some("invalid_target"))
+            );
+        }
+    }
     let wrong = query.replace("k1", "k2");
     check_refused(&get(server.media, &format!("{MASTER}?{wrong}"), &[]), "signature_invalid");
 

@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use crate::cdn::{
     BASE, CASES, MASTER, Signed, check_refused, delivery, first_segment, get, get_at, key_entry,
-    keys, reload, serve, sign,
+    keys, reload, serve, sign, sign_for,
 };
-use crate::server::{Server, streamverse_ok};
-use crate::{client, tools};
+use crate::server::{Server, ingest, streamverse_ok};
+use crate::upkeep::pictures;
+use crate::{client, media, tools};
 
 /// A renewed token comes with the answer, opens like the first one, and is for its viewer alone.
 #[test]
@@ -236,6 +237,80 @@ fn manifests_carry_the_query() {
     let segment = first_segment(server.media, &sign("cloudfront", &key, &[]));
     assert!(segment.contains("Signature="), "{segment}");
     assert_eq!(get(server.media, &segment, &[]).status, 200);
+}
+
+/// Thumbnails, by the index that WebVTT is and by the playlist of sprites.
+#[test]
+fn thumbnails_carry_the_query() {
+    let folder = tools::folder("cdn-thumbnails");
+    let (keys, data) = (keys(&folder), folder.join("data"));
+    let files = [media::title("ladder").paths(), pictures(&folder)].concat();
+    ingest(&data, "ladder", &files);
+    let text = key_entry(&keys, "cat", "k1", "", "ed25519.pub") + &delivery("cat", "query");
+    let server = serve(&folder, &text);
+    let signed = sign("cat", &keys.join("ed25519.pem"), &["/vod/ladder/thumbnails.vtt"]);
+    let answer = get(server.media, &signed.target, &[]);
+    assert_eq!((answer.status, answer.header("cache-control")), (200, "private, no-store"));
+    let sprites: Vec<_> = answer.text().lines().filter(|line| line.contains("#xywh=")).collect();
+    assert_eq!(sprites.len(), 4, "{}", answer.text());
+    for sprite in sprites {
+        let (sprite, _) = sprite.split_once('#').expect("a fragment");
+        let answer = get(server.media, &format!("/vod/ladder/{sprite}"), &[]);
+        assert_eq!((answer.status, answer.header("content-type")), (200, "image/jpeg"), "{sprite}");
+    }
+}
+
+/// A player that we did not write finds all segments, where the token is carried and where it is
+/// inherited.
+#[test]
+fn ffmpeg_plays_urls_of_cdns() {
+    let folder = tools::folder("cdn-player");
+    let keys = keys(&folder);
+    let entries = key_entry(&keys, "cat", "k1", "", "ed25519.pub")
+        + &key_entry(&keys, "uri-signing", "k1", "", "p256.pub");
+    let server = serve(&folder, &entries);
+    // The address is known when the server is there.
+    let base = format!("http://{}", server.media);
+    let text = format!(
+        "{entries}[[delivery]]\nbase_url = \"{base}\"\nscheme = \"cat\"\ncarry = \"query\"\n"
+    );
+    reload(&server, &folder.join("c.toml"), &text, 1);
+    // Of a single-file MPD FFmpeg 5.1 drops addresses as long as CloudFront's.
+    for (scheme, key, carry) in
+        [("cat", "ed25519.pem", "query"), ("uri-signing", "p256.pem", "path")]
+    {
+        for manifest in
+            ["cmaf/master.m3u8", "ts/master.m3u8", "cmaf/manifest.mpd", "cmaf-single/manifest.mpd"]
+        {
+            let path = format!("/vod/ladder/{manifest}");
+            let signed = sign_for(&base, scheme, &keys.join(key), &[&path, "--carry", carry]);
+            let address = format!("{base}{}", signed.target);
+            let frames = "stream=codec_type,nb_read_packets";
+            let said = tools::run_unchecked(
+                "ffprobe",
+                &[
+                    "-v",
+                    "error",
+                    "-count_packets",
+                    "-show_entries",
+                    frames,
+                    "-of",
+                    "json",
+                    &address,
+                ],
+            );
+            assert_eq!(said.code, Some(0), "{scheme} {manifest}: {said:?}");
+            let read: serde_json::Value = serde_json::from_str(&said.out).expect("it is JSON");
+            let streams = read["streams"].as_array().expect("streams");
+            assert!(streams.len() >= 2, "{scheme} {manifest}: {read}");
+            for stream in streams {
+                let packets = stream["nb_read_packets"].as_str().map(str::parse::<u64>);
+                let is_long = packets.is_some_and(|count| count.is_ok_and(|count| count >= 10));
+                assert!(is_long, "{scheme} {manifest}: {read}");
+            }
+        }
+    }
+    assert!(!server.log().contains(" status=403"), "{}", server.log());
 }
 
 /// Cookies work across sites for the pages that are named, and for no others.

@@ -13,7 +13,7 @@ use crate::server::{BINARY, Server, ingest, signal, streamverse, streamverse_ok}
 use crate::tools;
 
 /// Two sprites of two tiles each, the file that points at them, and a poster.
-fn pictures(folder: &Path) -> Vec<PathBuf> {
+pub(crate) fn pictures(folder: &Path) -> Vec<PathBuf> {
     let make = |name: &str, size: &str| {
         let picture = format!("testsrc=s={size}:d=1:r=1");
         let out = folder.join(name);

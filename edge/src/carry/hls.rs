@@ -2,27 +2,8 @@
 
 use super::with_query;
 
-/// Handles the whole lines of `held`; the number of bytes that are done with.
-pub(super) fn take(held: &[u8], query: &str, out: &mut Vec<u8>) -> usize {
-    let mut taken = 0;
-    while let Some(len) = held[taken..].iter().position(|&byte| byte == b'\n') {
-        line(&held[taken..taken + len], query, out);
-        out.push(b'\n');
-        taken += len + 1;
-    }
-    taken
-}
-
-/// One line without its end. What is no UTF-8 is none of ours and passes as it is.
-pub(super) fn line(bytes: &[u8], query: &str, out: &mut Vec<u8>) {
-    let Ok(text) = std::str::from_utf8(bytes) else {
-        out.extend_from_slice(bytes);
-        return;
-    };
-    let (text, end) = match text.strip_suffix('\r') {
-        Some(text) => (text, "\r"),
-        None => (text, ""),
-    };
+/// One line without its end.
+pub(super) fn line(text: &str, query: &str, out: &mut Vec<u8>) {
     match text.strip_prefix("#EXT-X-").and_then(|tag| tag.split_once(':')) {
         Some((name, attributes)) => {
             out.extend_from_slice(b"#EXT-X-");
@@ -37,7 +18,6 @@ pub(super) fn line(bytes: &[u8], query: &str, out: &mut Vec<u8>) {
             None => out.extend_from_slice(text.as_bytes()),
         },
     }
-    out.extend_from_slice(end.as_bytes());
 }
 
 /// RFC 8216 4.2: `NAME=value,NAME="value, with commas"`.

@@ -86,6 +86,14 @@ fn each_address_of_an_mpd_gets_the_query() {
 }
 
 #[test]
+fn each_thumbnail_gets_the_query() {
+    let text = "WEBVTT\r\n\n00:00.000 --> 00:05.000\r\nimage/s-1.jpg#xywh=0,0,160,90\r\n\n\
+                00:05.000 --> 00:10.000\nhttps://h/s-1.jpg#xywh=160,0,160,90\nwhat is said";
+    let expected = text.replace("s-1.jpg#xywh=0", &format!("s-1.jpg?{QUERY}#xywh=0"));
+    check("text/vtt; charset=utf-8", text, &expected);
+}
+
+#[test]
 fn what_is_held_is_bounded() {
     let long = "x".repeat(2 * PIECE_BYTES_MAX);
     let hls = "application/vnd.apple.mpegurl";
@@ -103,7 +111,7 @@ fn garbage_passes_or_is_refused() {
     for text in
         ["<", "<!", "<!-", "</", "<>", "<a b", "<a b='", "< =\"", "<BaseURL>", "\u{0}\u{ff}"]
     {
-        for kind in ["application/dash+xml", "audio/mpegurl"] {
+        for kind in ["application/dash+xml", "audio/mpegurl", "text/vtt"] {
             let whole = carried_in(kind, text, 64);
             assert_eq!(carried_in(kind, text, 1), whole, "{text}");
         }

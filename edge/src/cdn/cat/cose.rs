@@ -1,4 +1,5 @@
-//! The envelope: COSE_Mac0 and COSE_Sign1 (RFC 9052 4.2, 6.2) in a CWT tag (RFC 8392 6).
+//! The envelope: COSE_Mac0 and COSE_Sign1 (RFC 9052 4.2, 6.2) perhaps in a CWT tag
+//! (RFC 8392 6).
 
 use super::super::base64;
 use super::super::keys::{Algorithm, KeySet};
@@ -33,10 +34,12 @@ pub(super) fn verify(token: &str, keys: &KeySet, now: u64) -> Result<Verified, R
     check_length("the token", token)?;
     let bytes = base64::decode_url(token).ok_or_else(|| wrong("is no base64url"))?;
     let item = Cbor::parse(&bytes).map_err(|_| wrong("is no CBOR that can be read"))?;
-    let Cbor::Tag(TAG_CWT, item) = item else {
-        return Err(wrong("has no tag of a CWT"));
+    // RFC 8392 6: the tag of a CWT may be left out, that of COSE may not.
+    let item = match item {
+        Cbor::Tag(TAG_CWT, item) => *item,
+        item => item,
     };
-    let Cbor::Tag(kind, item) = *item else {
+    let Cbor::Tag(kind, item) = item else {
         return Err(wrong("is neither COSE_Mac0 nor COSE_Sign1"));
     };
     let Some([Cbor::Bytes(protected), unprotected, Cbor::Bytes(payload), Cbor::Bytes(signature)]) =

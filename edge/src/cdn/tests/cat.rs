@@ -313,3 +313,24 @@ fn every_kind_of_key_signs() {
 fn key_again(_: &SigningKey) -> SigningKey {
     SigningKey::secret("k", &[4; 32])
 }
+
+/// A token of the Python package `cwt` 3.3.0, which leaves the tag of a CWT out (RFC 8392 6).
+#[test]
+fn a_token_without_the_outer_tag_is_granted() {
+    const TOKEN: &str = "0YRDoQEFoQRGcHl0aG9uWECmBBkH0AUZAfQGGQH0GQE2ARkBOKMAoQBlaHR0cHMBoQBrY2RuLmV4YW1wbGUDoQFqL3ZvZC9maWxtLwdDb25lWCD9VlCDq5XtzjR_ksWfvKf-PEL57IVDrXr1dFMWmucDmA";
+    let secret: Vec<u8> = (0..32).collect();
+    let keys = keys_of(&SigningKey::secret("python", &secret));
+    let ask = |url: &str, token: &str| {
+        let ask = Ask::new(&format!("https://cdn.example{url}?CAT={token}"), 1_000);
+        code(ask.verify(&Scheme::Cat(CatOptions::default()), &keys))
+    };
+    assert_eq!(ask("/vod/film/a.m3u8", TOKEN), "granted");
+    assert_eq!(ask("/vod/other/a.m3u8", TOKEN), "token_out_of_scope");
+    // The tag of COSE says how to check, and stays.
+    let bytes = base64::decode_url(TOKEN).unwrap();
+    assert_eq!(ask("/vod/film/a.m3u8", &base64::encode_url(&bytes[1..])), "token_invalid");
+    let twice = [&[0xd8, 61, 0xd8, 61], bytes.as_slice()].concat();
+    assert_eq!(ask("/vod/film/a.m3u8", &base64::encode_url(&twice)), "token_invalid");
+    let once = [&[0xd8, 61], bytes.as_slice()].concat();
+    assert_eq!(ask("/vod/film/a.m3u8", &base64::encode_url(&once)), "granted");
+}
