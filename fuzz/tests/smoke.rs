@@ -169,6 +169,8 @@ smoke_tests!(
     target,
     url_token,
     cache_object,
+    cache_files,
+    cache_ranges,
     cache_control,
     cdn_request,
     cdn_cloudfront,
