@@ -170,6 +170,8 @@ smoke_tests!(
     url_token,
     feed,
     cache_object,
+    cache_files,
+    cache_ranges,
     cache_control,
     cdn_request,
     cdn_cloudfront,

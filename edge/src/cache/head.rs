@@ -14,7 +14,9 @@ use super::body::CacheBody;
 use super::front::Shared;
 use super::key::KeyHash;
 use super::object::Object;
-use super::policy::{CacheStatus, Forward, Freshened, Lookup, freshen_by_head, may_serve_on_error};
+use super::policy::{
+    CacheStatus, Forward, Freshened, Lookup, Purged, freshen_by_head, may_serve_on_error,
+};
 use super::writer::is_failure;
 use crate::fetch::Fetch;
 
@@ -55,11 +57,13 @@ impl<F: Fetch> Shared<F> {
                 Some(Freshened::Updated(head)) => {
                     status.is_stored = self.replace(object, object.with_head(*head));
                 }
-                // Every variant of the URL: which of them changed, a HEAD doesn't say.
-                Some(Freshened::Mismatch) => {
+                // Every variant of the URL: which of them changed, a HEAD doesn't say. Said once.
+                Some(Freshened::Mismatch)
+                    if self.purges.check(&object.key, &object.head) == Purged::No =>
+                {
                     self.invalidate(asking.key.clone(), true, asking.clock.now());
                 }
-                None => {}
+                Some(Freshened::Mismatch) | None => {}
             }
         }
         self.pass_response(asking, response, status)

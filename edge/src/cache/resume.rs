@@ -32,6 +32,8 @@ struct Inflow {
     count: u64,
     /// Of the whole object.
     announced: Option<u64>,
+    /// Where this answer ends by its own word: at the object's end, or earlier.
+    end: Option<u64>,
     /// Bytes that come once more, from an origin that has no ranges.
     skip: u64,
 }
@@ -45,7 +47,7 @@ impl<F: Fetch> Shared<F> {
         body: FetchBody,
         announced: Option<u64>,
     ) -> Result<(), FetchError> {
-        let inflow = Inflow { body, count: 0, announced, skip: 0 };
+        let inflow = Inflow { body, count: 0, announced, end: announced, skip: 0 };
         self.pump_on(job, head, inflow).await
     }
 
@@ -96,8 +98,8 @@ impl<F: Fetch> Shared<F> {
             inflow.skip -= known;
             let bytes = bytes.split_off(known as usize);
             inflow.count += bytes.len() as u64;
-            if inflow.announced.is_some_and(|announced| inflow.count > announced) {
-                return Err(Stopped::Wrong(wrong_length(inflow.announced, inflow.count)));
+            if inflow.end.is_some_and(|end| inflow.count > end) {
+                return Err(Stopped::Wrong(wrong_length(inflow.end, inflow.count)));
             }
             if inflow.count > self.settings.object_bytes_max {
                 // Next time it is passed on, without a bound and without being kept.
@@ -137,16 +139,17 @@ impl<F: Fetch> Shared<F> {
         let headers = response.headers();
         let is_same = strong_etag(headers) == Some(etag)
             && headers.get(CONTENT_ENCODING) == head.headers.get(CONTENT_ENCODING);
-        let (total, skip) = match response.status() {
+        let (total, end, skip) = match response.status() {
             StatusCode::PARTIAL_CONTENT => {
                 let part = content_range(headers.get(CONTENT_RANGE)?)?;
                 let ContentRange { start, end, total } = part;
                 let is_whole = content_length(headers).is_none_or(|len| len == end - start);
-                (total?, (start == count && is_whole).then_some(0)?)
+                (total?, end, (start == count && is_whole).then_some(0)?)
             }
             // An origin without ranges sends all of it again: what is there is passed over.
             StatusCode::OK if headers.get(CONTENT_RANGE).is_none() => {
-                (content_length(headers)?, count)
+                let total = content_length(headers)?;
+                (total, total, count)
             }
             _ => return None,
         };
@@ -155,6 +158,7 @@ impl<F: Fetch> Shared<F> {
             body: response.into_body(),
             count,
             announced: Some(total),
+            end: Some(end),
             skip,
         })
     }

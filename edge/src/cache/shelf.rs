@@ -134,7 +134,9 @@ impl<F: Fetch> Shared<F> {
             if let (Err(error), Some(disk)) = (result, self.disk.clone()) {
                 let reason = error.to_string();
                 let hash = job.hash;
-                tokio::task::spawn_blocking(move || disk.read_failed(&hash, &error));
+                // Before anything new is written under its name.
+                let forget = tokio::task::spawn_blocking(move || disk.read_failed(&hash, &error));
+                let _ = forget.await;
                 return Err(failed(reason));
             }
             if is_end {

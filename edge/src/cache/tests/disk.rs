@@ -49,6 +49,12 @@ pub(super) async fn put_on_disk(cache: &Cache<Origin>, target: &str) {
     panic!("{target} was not written");
 }
 
+/// Asked for five seconds after it was fetched, or a moment less: on a busy machine the fetch begins
+/// late.
+fn assert_aged(answer: &Answer) {
+    assert!(matches!(answer.header("age"), "4" | "5"), "{}", answer.header("age"));
+}
+
 fn vod() -> Origin {
     Origin::new(|_, _| async {
         let lines = [("cache-control", "max-age=31536000, immutable"), ("etag", "\"a\"")];
@@ -75,7 +81,7 @@ async fn a_second_request_puts_an_object_on_disk_and_a_restart_finds_it() {
         cache.wait_for_scan().await;
         let hit = get_with(&cache, "/a", &[("range", "bytes=100000-200000")], later(5)).await;
         assert!(hit.cache_status().ends_with(";detail=disk"), "{}", hit.cache_status());
-        assert_eq!(hit.header("age"), "5");
+        assert_aged(&hit);
         assert!(hit.body.unwrap() == noise(300_000).slice(100_000..200_001));
         let memory = get(&cache, "/a", later(5)).await;
         assert!(memory.cache_status().contains(";hit") && !memory.cache_status().contains("disk"));
@@ -186,11 +192,13 @@ async fn a_large_object_is_sent_while_it_is_read() {
     for viewer in viewers {
         let found = viewer.await.unwrap();
         assert!(found.cache_status().contains(";hit;ttl="), "{}", found.cache_status());
-        assert_eq!(found.header("age"), "5");
+        assert_aged(&found);
         assert!(found.body.unwrap() == noise(3 << 20));
     }
     assert_eq!(origin.count(), 1);
-    assert!(get(&cache, "/a", later(5)).await.cache_status().ends_with(";hit;ttl=31535995"));
+    let again = get(&cache, "/a", later(5)).await;
+    let how = again.cache_status();
+    assert!(how.contains(";hit;ttl=") && !how.contains("disk"), "{how}");
 }
 
 /// The beginning is sent before the end is known to be rotten: it goes on with the origin's bytes, or

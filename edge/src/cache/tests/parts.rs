@@ -357,6 +357,14 @@ async fn it_goes_on_with_nothing_else() {
         // Two of everything.
         Box::new(|whole, at| partial(whole, at, None, &[("etag", "\"a\""), ("etag", "\"a\"")])),
         Box::new(move |whole, _| Ok(answer(200, &other, whole.clone()))),
+        // More than it says that it sends.
+        Box::new(|whole, at| {
+            let mut response = partial(whole, at, None, LINES)?;
+            response.headers_mut().remove("content-length");
+            let place = format!("bytes {at}-{}/{}", at + 9, whole.len());
+            response.headers_mut().insert("content-range", place.parse().unwrap());
+            Ok(response)
+        }),
         Box::new(|_, _| Ok(answer(206, LINES, "no place"))),
         Box::new(|_, _| Ok(answer(416, LINES, ""))),
         Box::new(|_, _| Ok(answer(503, LINES, "busy"))),
