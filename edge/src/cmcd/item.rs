@@ -38,15 +38,23 @@ impl<'a> Iterator for Items<'a> {
         if self.rest.is_empty() {
             return None;
         }
-        let end = end_of_item(self.rest);
-        let (item, rest) = self.rest.split_at(end);
-        self.rest = rest;
-        let item = item.trim_end();
-        Some(match item.split_once('=') {
-            Some((key, value)) => (key, read_value(value)),
+        let rest = self.rest;
+        let key_end = rest.bytes().position(|byte| matches!(byte, b'=' | b','));
+        let key_end = key_end.unwrap_or(rest.len());
+        let key = &rest[..key_end];
+        let Some(value) = rest[key_end..].strip_prefix('=') else {
+            self.rest = &rest[key_end..];
             // Parameters of a flag mean nothing to anybody.
-            None => (item.split(';').next().unwrap_or(item), Some(Value::Flag(true))),
-        })
+            let key = key.split(';').next().unwrap_or(key).trim_end();
+            return Some((key, Some(Value::Flag(true))));
+        };
+        // Each byte of a usual item is looked at once.
+        let end = match value.as_bytes().first() {
+            Some(b'"' | b'(') => end_of_item(value),
+            _ => value.bytes().position(|byte| byte == b',').unwrap_or(value.len()),
+        };
+        self.rest = &value[end..];
+        Some((key, read_value(value[..end].trim_end())))
     }
 }
 
