@@ -16,7 +16,7 @@ use edge::limit::{Asked, Priority};
 use http::header::HeaderName;
 use http::{HeaderMap, Request, Response};
 use origin::body::MediaBody;
-use platform::config::{self, Config};
+use platform::config::{self, Config, Prefetch};
 use platform::url_token::Grant;
 use prometheus_client::registry::Registry;
 
@@ -63,7 +63,8 @@ impl Front {
         Ok(Self {
             limits: Limits::new(config),
             players: Players::new(&config.cmcd)?,
-            ahead: Ahead::new(config.cache.prefetch),
+            // An origin has no cache that could keep it.
+            ahead: Ahead::new(if is_origin { Prefetch::Off } else { config.cache.prefetch }),
             cmsd,
         })
     }

@@ -125,33 +125,38 @@ impl Cmcd {
 
     /// Takes in one key. Unknown ones, and those of makers, are no error.
     pub(super) fn set(&mut self, key: &str, value: Option<Value<'_>>) {
-        let is_read = match key {
-            "v" => put(&mut self.version, number(value).and_then(|v| u8::try_from(v).ok())),
-            "sid" => put(&mut self.session, text(value, ID_BYTES_MAX)),
-            "cid" => put(&mut self.content, text(value, ID_BYTES_MAX)),
-            "sf" => put(&mut self.format, word(value).and_then(StreamFormat::of)),
-            "st" => put(&mut self.is_live, live(value)),
-            "ot" => put(&mut self.object, word(value).and_then(ObjectType::of)),
-            "br" => put(&mut self.bit_rate_kbps, of_list(value, u32::max)),
-            "tb" => put(&mut self.top_bit_rate_kbps, of_list(value, u32::max)),
-            "bl" => put(&mut self.buffer_ms, of_list(value, u32::min)),
-            "mtp" => put(&mut self.throughput_kbps, of_list(value, u32::min)),
-            "rtp" => put(&mut self.requested_kbps, number(value)),
-            "d" => put(&mut self.duration_ms, number(value)),
-            "dl" => put(&mut self.deadline_ms, number(value)),
-            "pr" => put(&mut self.rate_milli, thousandths(value)),
-            "su" => flag(&mut self.is_startup, value),
-            "bs" => flag(&mut self.is_starved, value),
-            "bsd" => put(&mut self.starved_ms, of_list(value, u32::max)),
-            "ltc" => put(&mut self.latency_ms, number(value)),
-            "msd" => put(&mut self.start_delay_ms, number(value)),
-            "sta" => put(&mut self.state, word(value).and_then(PlayerState::of)),
-            "nor" => put(&mut self.next, next(value)),
-            "e" => put(&mut self.event, word(value).filter(|word| word.len() <= 8).map(Into::into)),
-            "ts" => put(&mut self.time_ms, large(value)),
-            "rc" => put(&mut self.answer_status, number(value).and_then(|v| u16::try_from(v).ok())),
-            "ttfb" => put(&mut self.first_byte_ms, number(value)),
-            "ttlb" => put(&mut self.last_byte_ms, number(value)),
+        // Slice patterns become a decision by length and letters; texts would be compared one by one.
+        let is_read = match key.as_bytes() {
+            [b'v'] => put(&mut self.version, number(value).and_then(|v| u8::try_from(v).ok())),
+            [b's', b'i', b'd'] => put(&mut self.session, text(value, ID_BYTES_MAX)),
+            [b'c', b'i', b'd'] => put(&mut self.content, text(value, ID_BYTES_MAX)),
+            [b's', b'f'] => put(&mut self.format, word(value).and_then(StreamFormat::of)),
+            [b's', b't'] => put(&mut self.is_live, live(value)),
+            [b'o', b't'] => put(&mut self.object, word(value).and_then(ObjectType::of)),
+            [b'b', b'r'] => put(&mut self.bit_rate_kbps, of_list(value, u32::max)),
+            [b't', b'b'] => put(&mut self.top_bit_rate_kbps, of_list(value, u32::max)),
+            [b'b', b'l'] => put(&mut self.buffer_ms, of_list(value, u32::min)),
+            [b'm', b't', b'p'] => put(&mut self.throughput_kbps, of_list(value, u32::min)),
+            [b'r', b't', b'p'] => put(&mut self.requested_kbps, number(value)),
+            [b'd'] => put(&mut self.duration_ms, number(value)),
+            [b'd', b'l'] => put(&mut self.deadline_ms, number(value)),
+            [b'p', b'r'] => put(&mut self.rate_milli, thousandths(value)),
+            [b's', b'u'] => flag(&mut self.is_startup, value),
+            [b'b', b's'] => flag(&mut self.is_starved, value),
+            [b'b', b's', b'd'] => put(&mut self.starved_ms, of_list(value, u32::max)),
+            [b'l', b't', b'c'] => put(&mut self.latency_ms, number(value)),
+            [b'm', b's', b'd'] => put(&mut self.start_delay_ms, number(value)),
+            [b's', b't', b'a'] => put(&mut self.state, word(value).and_then(PlayerState::of)),
+            [b'n', b'o', b'r'] => put(&mut self.next, next(value)),
+            [b'e'] => {
+                put(&mut self.event, word(value).filter(|word| word.len() <= 8).map(Into::into))
+            }
+            [b't', b's'] => put(&mut self.time_ms, large(value)),
+            [b'r', b'c'] => {
+                put(&mut self.answer_status, number(value).and_then(|v| u16::try_from(v).ok()))
+            }
+            [b't', b't', b'f', b'b'] => put(&mut self.first_byte_ms, number(value)),
+            [b't', b't', b'l', b'b'] => put(&mut self.last_byte_ms, number(value)),
             _ => true,
         };
         self.invalid += u32::from(!is_read);

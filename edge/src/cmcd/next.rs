@@ -13,9 +13,12 @@ pub fn next_target(of: &str, next: &str) -> Option<Target> {
     if path.is_empty() || path.starts_with("//") || path.contains([':', '\\', '~']) {
         return None;
     }
+    let folder = of.rsplit_once('/')?.0;
     let joined = match path.strip_prefix('/') {
         Some(path) => resolve("", path)?,
-        None => resolve(of.rsplit_once('/')?.0, path)?,
+        // Most are the file next to this one.
+        None if !path.contains('/') && !path.starts_with('.') => format!("{folder}/{path}"),
+        None => resolve(folder, path)?,
     };
     let target = Target::parse(&joined).ok()?;
     let root = title_root(of)?;

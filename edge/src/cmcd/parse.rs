@@ -65,23 +65,34 @@ fn read<'a>(parts: impl IntoIterator<Item = &'a str>) -> Cmcd {
 /// is none stays as it is.
 fn decode(text: &str, is_form: bool) -> Option<Cow<'_, str>> {
     let is_coded = |byte: u8| byte == b'%' || (is_form && byte == b'+');
-    if !text.bytes().any(is_coded) {
+    let mut rest = text.as_bytes();
+    let Some(first) = rest.iter().position(|&byte| is_coded(byte)) else {
         return Some(Cow::Borrowed(text));
-    }
-    let digit = |byte: Option<&u8>| byte.and_then(|byte| (*byte as char).to_digit(16));
+    };
     let mut out = Vec::with_capacity(text.len());
-    let bytes = text.as_bytes();
-    let mut at = 0;
-    while let Some(&byte) = bytes.get(at) {
-        at += 1;
-        match (byte, digit(bytes.get(at)), digit(bytes.get(at + 1))) {
-            (b'%', Some(high), Some(low)) => {
-                out.push((high * 16 + low) as u8);
-                at += 2;
+    let mut next = Some(first);
+    while let Some(at) = next {
+        out.extend_from_slice(&rest[..at]);
+        let is_escape = rest[at] == b'%';
+        rest = &rest[at + 1..];
+        match rest.get(..2).and_then(|digits| Some((digit(digits[0])?, digit(digits[1])?))) {
+            Some((high, low)) if is_escape => {
+                out.push(high << 4 | low);
+                rest = &rest[2..];
             }
-            (b'+', ..) if is_form => out.push(b' '),
-            _ => out.push(byte),
+            _ => out.push(if is_escape { b'%' } else { b' ' }),
         }
+        next = rest.iter().position(|&byte| is_coded(byte));
     }
+    out.extend_from_slice(rest);
     String::from_utf8(out).ok().map(Cow::Owned)
+}
+
+fn digit(byte: u8) -> Option<u8> {
+    match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'A'..=b'F' => Some(byte - b'A' + 10),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        _ => None,
+    }
 }
