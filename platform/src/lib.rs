@@ -6,6 +6,7 @@
 
 pub mod config;
 mod data_dir;
+pub mod handover;
 pub mod http;
 pub mod objects;
 pub mod telemetry;
