@@ -12,8 +12,10 @@ mod command;
 mod media;
 mod ops;
 mod output;
+mod ownership;
 mod page;
 mod shield;
+mod systemd;
 mod work;
 
 use std::process::ExitCode;

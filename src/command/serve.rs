@@ -1,6 +1,10 @@
 //! `streamverse serve`: listeners, signals, an orderly end.
 
-use std::net::{SocketAddr, UdpSocket};
+mod bind;
+mod handover;
+mod signals;
+
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -9,15 +13,19 @@ use edge::http3::{self, AltSvc};
 use origin::Library;
 use origin::sweep::sweep;
 use platform::DataDir;
-use platform::config::{Config, IpPrefix, Listen, Loaded};
-use platform::http::{HttpLimits, Listener, Server, bind_udp, serve, serve_tls};
+use platform::config::{Config, IpPrefix, Loaded};
+use platform::handover::{Claim, Door, Heir, socket_in};
+use platform::http::{HttpLimits, Server, serve, serve_tls};
 use platform::telemetry::{HttpMetrics, LogHandle, Observe, ProcessMetrics, init_log};
 use platform::tls::Tls;
+use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 use serde_json::{Map, Value};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
+use self::bind::{bind, bind_both};
+use self::handover::{Given, Origin, Sockets};
+use self::signals::{Signals, Told};
 use super::{configured_presets, load_config, open_library};
 use crate::access::Access;
 use crate::admin::AdminService;
@@ -27,7 +35,9 @@ use crate::clock;
 use crate::media::{MediaService, Readiness, route_of};
 use crate::ops::OpsService;
 use crate::output;
+use crate::ownership::Ownership;
 use crate::shield::Shield;
+use crate::systemd;
 
 pub fn run(arguments: &Serve) -> anyhow::Result<ExitCode> {
     let roles = &arguments.roles;
@@ -43,8 +53,10 @@ pub fn run(arguments: &Serve) -> anyhow::Result<ExitCode> {
         );
     }
     let log = init_log(&loaded.config.log)?;
-    let data = DataDir::open(&loaded.config.data.dir)?;
-    let outcome = crate::runtime()?.block_on(serve_until_told(arguments, loaded, &log, &data));
+    let origin = Origin::note();
+    let (data, claim) = handover::own(&loaded.config, arguments.take_over)?;
+    let start = Start { arguments, log: &log, data: &data, origin };
+    let outcome = crate::runtime()?.block_on(serve_until_told(&start, loaded, claim));
     // The lock goes last: until here nobody else may write.
     drop(data);
     outcome
@@ -55,13 +67,23 @@ fn is_edge_alone(arguments: &Serve) -> bool {
     arguments.roles == [Role::Edge]
 }
 
+/// What a server is started with.
+struct Start<'a> {
+    arguments: &'a Serve,
+    log: &'a LogHandle,
+    data: &'a DataDir,
+    origin: Origin,
+}
+
 async fn serve_until_told(
-    arguments: &Serve,
+    start: &Start<'_>,
     loaded: Loaded,
-    log: &LogHandle,
-    data: &DataDir,
+    mut claim: Option<Claim>,
 ) -> anyhow::Result<ExitCode> {
+    let Start { arguments, log, data, .. } = *start;
     let mut signals = Signals::new()?;
+    let (sockets, begin) = Sockets::new(claim.as_mut())?;
+    let ownership = Ownership::new();
     let library = open_library(&loaded.config, data)?;
     let readiness = Readiness::default();
     let (limits_sender, limits) = watch::channel(HttpLimits::from(&loaded.config.limits));
@@ -79,6 +101,9 @@ async fn serve_until_told(
         data,
     };
     let mut registry = Registry::with_prefix("streamverse");
+    let handovers_failed: Counter = Counter::default();
+    let help = "Processes that were to take over from this one and did not";
+    registry.register("handovers_failed", help, handovers_failed.clone());
     let is_edge = is_edge_alone(arguments);
     let backend = Backend::new(&loaded.config, is_edge, library.clone(), &mut registry)?;
     let wiring = Wiring {
@@ -90,31 +115,75 @@ async fn serve_until_told(
         limits,
         trusted_proxies,
         tls: tls.clone(),
+        ownership: ownership.clone(),
     };
-    let listeners = wiring.listen(&loaded, data, registry)?;
-    let sweeping = tokio::spawn(sweep_now_and_then(adopting.library.clone()));
+    let listeners = wiring.listen(&loaded, data, sockets, registry)?;
+    readiness.set(true);
+    // The last moment at which this start can fail.
+    if let Some(claim) = claim {
+        handover::take_turn(claim, &listeners, &begin).await?;
+    }
+    let mut door = open_door(data);
+    let sweeping = tokio::spawn(sweep_now_and_then(adopting.library.clone(), ownership.clone()));
     let kept = backend.clone();
     let maintaining = tokio::spawn(async move { kept.maintain().await });
-    readiness.set(true);
     output::line(&format!("ready {}", Value::Object(listeners.addresses())));
+    systemd::ready();
     if arguments.open {
         tracing::warn!("serving open: every title can be watched without a signed URL");
     }
 
-    let watching = tls.clone().map(|tls| tokio::spawn(watch_certificates(tls)));
+    let watching = tls.clone().map(|tls| tokio::spawn(watch_certificates(tls, ownership.clone())));
     let mut current = loaded.config;
-    loop {
-        match signals.next().await {
+    let given = Given {
+        data,
+        backend: &backend,
+        listeners: &listeners,
+        ownership: &ownership,
+        revocations: adopting.access.revocations(),
+    };
+    let is_replaced = loop {
+        let told = tokio::select! {
+            told = signals.next() => told,
+            heir = next_heir(&mut door) => Told::HandOver(heir),
+        };
+        match told {
             Told::Reload => {
                 current = adopting.reload(&arguments.config, current);
             }
+            Told::Replace => start.origin.start_successor(),
             Told::Stop(name) => {
                 tracing::info!(signal = name, "stopping");
-                break;
+                break false;
+            }
+            Told::HandOver(heir) => {
+                let outcome = tokio::select! {
+                    outcome = handover::give(&given, heir) => outcome,
+                    name = signals.stop() => {
+                        tracing::info!(signal = name, "stopping in the middle of a hand-over");
+                        break false;
+                    }
+                };
+                match outcome {
+                    Ok(process_id) => {
+                        tracing::info!(process_id, "another process has taken over");
+                        process_id.inspect(|process_id| systemd::replaced_by(*process_id));
+                        break true;
+                    }
+                    Err(error) => {
+                        handovers_failed.inc();
+                        tracing::error!(%error, "nobody took over; this process goes on");
+                    }
+                }
             }
         }
+    };
+    // Who asks on a connection that is left asks about the service, which goes on elsewhere.
+    readiness.set(is_replaced);
+    if !is_replaced {
+        systemd::stopping();
     }
-    readiness.set(false);
+    drop(door);
     // A sweep can end anywhere: the next one goes on.
     sweeping.abort();
     maintaining.abort();
@@ -122,7 +191,7 @@ async fn serve_until_told(
         watching.abort();
     }
     let drain = Duration::from_secs_f64(current.limits.drain_seconds);
-    let dropped = listeners.shutdown(drain).await;
+    let dropped = listeners.shutdown(drain, is_replaced).await;
     if dropped > 0 {
         tracing::warn!(dropped, "connections were dropped because the drain time was over");
     }
@@ -130,12 +199,34 @@ async fn serve_until_told(
     Ok(ExitCode::SUCCESS)
 }
 
+/// Where another process may ask to take over. Without it this one serves all the same.
+fn open_door(data: &DataDir) -> Option<Door> {
+    let path = socket_in(data.path());
+    match Door::open(&path) {
+        Ok(door) => Some(door),
+        Err(error) => {
+            let path = path.display();
+            tracing::warn!(%path, %error, "no other process can take over from this one");
+            None
+        }
+    }
+}
+
+async fn next_heir(door: &mut Option<Door>) -> Heir {
+    match door {
+        Some(door) => door.next().await,
+        None => std::future::pending().await,
+    }
+}
+
 /// Removes what crashed ingests left: at once, and again while others may crash.
-async fn sweep_now_and_then(library: Library) {
-    loop {
+async fn sweep_now_and_then(library: Library, ownership: Ownership) {
+    // Another process sweeps when it has taken over.
+    while let Some(turn) = ownership.turn().await {
         if let Err(error) = sweep(&library, None, clock::now_ms()).await {
             tracing::warn!(%error, "could not look for what crashed ingests left");
         }
+        drop(turn);
         tokio::time::sleep(SWEEP_EVERY).await;
     }
 }
@@ -150,6 +241,7 @@ struct Wiring {
     limits: watch::Receiver<HttpLimits>,
     trusted_proxies: watch::Receiver<Vec<IpPrefix>>,
     tls: Option<Tls>,
+    ownership: Ownership,
 }
 
 /// What listens, by the name that the ready line gives it.
@@ -165,6 +257,7 @@ impl Wiring {
         &self,
         loaded: &Loaded,
         data: &DataDir,
+        mut sockets: Sockets,
         mut registry: Registry,
     ) -> anyhow::Result<Listeners> {
         let config = &loaded.config;
@@ -186,33 +279,41 @@ impl Wiring {
             Shield::new(&config.shield),
         );
         let service = Observe::new(service, metrics, route_of).behind(self.trusted_proxies.clone());
-        if let Some(listener) = bind("media.http", config.media.http)? {
+        if let Some(listener) = bind(&mut sockets, "media_http", "media.http", config.media.http)? {
             let (limits, service) = (self.limits.clone(), service.clone());
             servers.push(("media_http", serve(listener, "media", limits, service)));
         }
         if let (Some(address), Some(tls)) = (config.media.https.address(), &self.tls) {
-            let (listener, socket) = bind_both(address)?;
+            let (listener, socket, inherited) = sockets.https(address, || bind_both(address))?;
             let advertised = AltSvc::new(socket.local_addr()?.port());
             let over_tcp = advertised.layer(service.clone());
             let limits = self.limits.clone();
             let server = serve_tls(listener, tls.over_tcp(), "media", limits.clone(), over_tcp);
             servers.push(("media_https", server));
-            quic = Some(http3::serve(socket, tls.over_quic(), "media", limits, service)?);
+            quic =
+                Some(http3::serve(socket, inherited, tls.over_quic(), "media", limits, service)?);
             alt_svc = Some(advertised);
         }
-        if let Some(listener) = bind("ops.http", config.ops.http)? {
+        if let Some(listener) = bind(&mut sockets, "ops_http", "ops.http", config.ops.http)? {
             let registries = vec![registry, process];
             let config = loaded.to_json().to_string();
             let service = OpsService::new(registries, config, self.readiness.clone());
             servers.push(("ops_http", serve(listener, "ops", self.limits.clone(), service)));
         }
         let socket = DataDir::admin_socket(data.path());
-        let listener = Listener::unix(&socket)
+        let listener = sockets
+            .admin(&socket)
             .with_context(|| format!("cannot listen on {}", socket.display()))?;
         // An ingest may take longer than any request of a viewer.
-        let limits = HttpLimits { write_stall: WORK_STALL_MAX, ..HttpLimits::from(&config.limits) };
+        let limits = HttpLimits {
+            write_stall: WORK_STALL_MAX,
+            // It may wait until a hand-over is done.
+            request_timeout: WORK_STALL_MAX,
+            ..HttpLimits::from(&config.limits)
+        };
         let (_, limits) = watch::channel(limits);
-        let service = AdminService::new(self.library.clone(), self.access.revocations().clone());
+        let revocations = self.access.revocations().clone();
+        let service = AdminService::new(self.library.clone(), revocations, self.ownership.clone());
         servers.push(("admin", serve(listener, "admin", limits, service)));
         Ok(Listeners { servers, quic, alt_svc })
     }
@@ -240,9 +341,11 @@ fn open_tls(config: &Config, data: &DataDir) -> anyhow::Result<Option<Tls>> {
 }
 
 /// Adopts certificates that were replaced, and renews that for development.
-async fn watch_certificates(tls: Tls) {
+async fn watch_certificates(tls: Tls, ownership: Ownership) {
     loop {
         tokio::time::sleep(CERTIFICATES_EVERY).await;
+        // A certificate for development is written to the data directory.
+        let Some(_turn) = ownership.turn().await else { return };
         let tls = tls.clone();
         match tokio::task::spawn_blocking(move || tls.reload_if_changed()).await {
             Ok(Ok(true)) => tracing::info!("certificates were read again"),
@@ -250,47 +353,6 @@ async fn watch_certificates(tls: Tls) {
             Ok(Ok(false)) | Err(_) => {}
         }
     }
-}
-
-/// Free ports that are tried, when any will do: one may be taken over UDP and free over TCP.
-const PORT_TRIES: u32 = 32;
-
-/// A TCP and a UDP socket on one port.
-fn bind_both(address: SocketAddr) -> anyhow::Result<(Listener, UdpSocket)> {
-    let listen = Listen::Address(address);
-    for _ in 1..PORT_TRIES {
-        let (listener, socket) = match bind_pair(listen)? {
-            (listener, Err(_)) if address.port() == 0 => {
-                drop(listener);
-                continue;
-            }
-            (listener, socket) => (listener, socket),
-        };
-        let socket = socket.with_context(|| {
-            format!("HTTP/3 needs UDP port {}; stop what has it, or set `media.https` to another address", address.port())
-        })?;
-        return Ok((listener, socket));
-    }
-    bail!("no port is free over both TCP and UDP; set `media.https` to a port")
-}
-
-fn bind_pair(listen: Listen) -> anyhow::Result<(Listener, std::io::Result<UdpSocket>)> {
-    let listener = bind("media.https", listen)?.context("an address was given")?;
-    let local = listener.local_address().context("TCP has an address")?;
-    Ok((listener, bind_udp(local)))
-}
-
-fn bind(key: &str, listen: Listen) -> anyhow::Result<Option<Listener>> {
-    let Some(address) = listen.address() else {
-        return Ok(None);
-    };
-    let listener = Listener::tcp(address).with_context(|| {
-        format!(
-            "cannot listen on {address}; stop what listens there, or set `{key}` to another \
-                 address or to \"off\""
-        )
-    })?;
-    Ok(Some(listener))
 }
 
 impl Listeners {
@@ -303,12 +365,27 @@ impl Listeners {
     }
 
     /// Ends all listeners at the same time; the number of connections that had to be dropped.
-    async fn shutdown(self, drain: Duration) -> usize {
-        if let Some(alt_svc) = &self.alt_svc {
+    /// `is_replaced`: another process listens on the same sockets.
+    async fn shutdown(self, drain: Duration, is_replaced: bool) -> usize {
+        if let Some(alt_svc) = self.alt_svc.as_ref().filter(|_| !is_replaced) {
             alt_svc.clear();
         }
-        let quic = self.quic.map(|server| tokio::spawn(server.shutdown(drain)));
-        let ends = self.servers.into_iter().map(|(_, server)| tokio::spawn(server.shutdown(drain)));
+        let quic = self.quic.map(|server| {
+            tokio::spawn(async move {
+                match is_replaced {
+                    true => server.shutdown_replaced(drain).await,
+                    false => server.shutdown(drain).await,
+                }
+            })
+        });
+        let ends = self.servers.into_iter().map(|(_, server)| {
+            tokio::spawn(async move {
+                match is_replaced {
+                    true => server.shutdown_replaced(drain).await,
+                    false => server.shutdown(drain).await,
+                }
+            })
+        });
         let mut dropped = 0;
         for end in ends.collect::<Vec<_>>().into_iter().chain(quic) {
             dropped += end.await.map_or(0, |drained| drained.dropped);
@@ -358,34 +435,5 @@ impl Adopting<'_> {
             tracing::warn!(keys = ?changes.at_restart, "these keys change at the next start");
         }
         new
-    }
-}
-
-enum Told {
-    Reload,
-    Stop(&'static str),
-}
-
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    hang_up: Signal,
-}
-
-impl Signals {
-    fn new() -> anyhow::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            hang_up: signal(SignalKind::hangup())?,
-        })
-    }
-
-    async fn next(&mut self) -> Told {
-        tokio::select! {
-            _ = self.terminate.recv() => Told::Stop("SIGTERM"),
-            _ = self.interrupt.recv() => Told::Stop("SIGINT"),
-            _ = self.hang_up.recv() => Told::Reload,
-        }
     }
 }

@@ -159,7 +159,12 @@ impl<F: Fetch> Cache<F> {
         let Some(log) = self.shared.purge_log.clone() else {
             return Purging { is_durable: self.shared.disk.is_none() };
         };
-        let written = tokio::task::spawn_blocking(move || log.append(&purge, stamp, true)).await;
+        let disk = self.shared.disk.clone();
+        let write = move || match disk.as_ref().map(|disk| disk.may_write()) {
+            Some(None) => Err(std::io::Error::other("another process writes to the folder")),
+            _writing => log.append(&purge, stamp, true),
+        };
+        let written = tokio::task::spawn_blocking(write).await;
         let is_durable = matches!(written, Ok(Ok(())));
         if !is_durable {
             self.shared.metrics.disk_errors.inc();
@@ -232,6 +237,24 @@ impl<F: Fetch> Cache<F> {
     pub fn save(&self) {
         if let Some(disk) = &self.shared.disk {
             disk.save_snapshot();
+        }
+    }
+
+    /// Leaves the disk to another process: writes the index down, and nothing from then on but
+    /// memory. Blocks while something is being written.
+    pub fn freeze(&self) {
+        if let Some(disk) = &self.shared.disk {
+            disk.freeze();
+        }
+    }
+
+    /// The disk is this process's own again.
+    pub fn thaw(&self) {
+        if let Some(disk) = &self.shared.disk {
+            disk.thaw();
+        }
+        if let Some(log) = &self.shared.purge_log {
+            log.reopen();
         }
     }
 

@@ -14,6 +14,7 @@
 //! request     one request: service call, its time, the answer
 //! writer      answer → frames, stall time, send window
 //! turns       whose piece goes next
+//! succession  one UDP socket for several processes, while one replaces the other
 //! ```
 //!
 //! Left out on purpose: server push (clients dropped it), the dynamic table of QPACK (static
@@ -33,12 +34,14 @@ mod request;
 mod server;
 mod settings;
 mod state;
+mod succession;
 mod turns;
 mod writer;
 
 pub use alt_svc::{Advertise, AltSvc};
 pub use message::Http3Request;
-pub use server::{Server, serve};
+pub use server::{Estate, Inherited, Server, serve};
+pub use succession::{Elder, HandshakesUnderWay, Lineage};
 
 /// How far an orderly end has come.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
