@@ -10,6 +10,7 @@ use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use bytes::Bytes;
@@ -25,6 +26,7 @@ use tower_service::Service;
 
 use crate::feed::Feed;
 use crate::ops::OpsService;
+use crate::ownership::{Ownership, Turn};
 use crate::work::{Event, EventSink, Work, run};
 
 /// Largest work that is read: paths of a few hundred files.
@@ -34,16 +36,23 @@ const EVENT_BYTES_MAX: usize = 16 << 20;
 /// Events that wait for a client that reads slowly; progress beyond that is dropped.
 const EVENTS_MAX: usize = 256;
 
+/// Code of the answer of a server that another one has replaced.
+const REPLACED: &str = "server_replaced";
+/// How often a command asks again that met a server at its end, and after which pause.
+const REPLACED_TRIES: u32 = 20;
+const REPLACED_PAUSE: Duration = Duration::from_millis(100);
+
 #[derive(Clone)]
 pub struct AdminService {
     library: Library,
     feed: Feed,
     ops: OpsService,
+    ownership: Ownership,
 }
 
 impl AdminService {
-    pub fn new(library: Library, feed: Feed, ops: OpsService) -> Self {
-        Self { library, feed, ops }
+    pub fn new(library: Library, feed: Feed, ops: OpsService, ownership: Ownership) -> Self {
+        Self { library, feed, ops, ownership }
     }
 
     async fn answer(&self, request: Request<Incoming>) -> Response<MediaBody> {
@@ -54,14 +63,21 @@ impl AdminService {
             Ok(body) => body.to_bytes(),
             Err(error) => return bad_request(&error.to_string()),
         };
-        match serde_json::from_slice(&body) {
-            Ok(work) => self.start(work),
-            Err(error) => bad_request(&error.to_string()),
+        let work = match serde_json::from_slice(&body) {
+            Ok(work) => work,
+            Err(error) => return bad_request(&error.to_string()),
+        };
+        match self.ownership.turn().await {
+            Some(turn) => self.start(work, turn),
+            None => {
+                let reason = "another server has taken over; ask again";
+                problem_with(StatusCode::SERVICE_UNAVAILABLE, REPLACED, reason)
+            }
         }
     }
 
     /// Starts the work, which goes on even if the client leaves.
-    fn start(&self, work: Work) -> Response<MediaBody> {
+    fn start(&self, work: Work, turn: Turn) -> Response<MediaBody> {
         let (sender, mut receiver) = mpsc::channel::<Event>(EVENTS_MAX);
         let library = self.library.clone();
         let feed = self.feed.clone();
@@ -77,7 +93,10 @@ impl AdminService {
                 }
             }
         });
-        tokio::spawn(async move { run(&library, &feed, work, sink).await });
+        tokio::spawn(async move {
+            run(&library, &feed, &turn, work, sink).await;
+            drop(turn);
+        });
         let stream = async_stream::stream! {
             while let Some(event) = receiver.recv().await {
                 yield Ok(line(&event));
@@ -120,6 +139,23 @@ impl Service<Request<Incoming>> for AdminService {
 /// # Errors
 /// When the server can't be reached or goes away before the end.
 pub async fn request(socket: &Path, work: &Work, sink: &EventSink) -> anyhow::Result<()> {
+    for _ in 0..REPLACED_TRIES {
+        if request_once(socket, work, sink).await? == Outcome::Done {
+            return Ok(());
+        }
+        tokio::time::sleep(REPLACED_PAUSE).await;
+    }
+    bail!("the server is being replaced; try again")
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Outcome {
+    Done,
+    /// Nothing was begun: another server listens by now.
+    Replaced,
+}
+
+async fn request_once(socket: &Path, work: &Work, sink: &EventSink) -> anyhow::Result<Outcome> {
     let stream = UnixStream::connect(socket)
         .await
         .with_context(|| format!("cannot reach the server behind {}", socket.display()))?;
@@ -151,11 +187,16 @@ pub async fn request(socket: &Path, work: &Work, sink: &EventSink) -> anyhow::Re
             pending.drain(..=end);
         }
     }
+    if status == StatusCode::SERVICE_UNAVAILABLE
+        && String::from_utf8_lossy(&pending).contains(REPLACED)
+    {
+        return Ok(Outcome::Replaced);
+    }
     if status != StatusCode::OK {
         bail!("the server refused: {}", String::from_utf8_lossy(&pending));
     }
     if !has_ended {
         bail!("the server went away before the work was done");
     }
-    Ok(())
+    Ok(Outcome::Done)
 }

@@ -104,6 +104,20 @@ impl Backend {
         }
     }
 
+    /// Writes down what the cache knows and leaves its disk to another process. Blocks.
+    pub fn freeze(&self) {
+        if let Self::Upstreams(cache) = self {
+            cache.freeze();
+        }
+    }
+
+    /// The cache's disk is this process's own again.
+    pub fn thaw(&self) {
+        if let Self::Upstreams(cache) = self {
+            cache.thaw();
+        }
+    }
+
     /// Answers a request whose target is canonical.
     pub async fn answer(&self, mut request: Request<()>) -> Response<AnswerBody> {
         match self {

@@ -34,7 +34,8 @@ pub enum Command {
     /// UDP port of the same number, by HTTP/3. When all listeners are up, one line goes to standard
     /// output: `ready` and a JSON object with the bound addresses. Logs go to standard error. SIGHUP
     /// reloads the log level, the limits, the presets, the signing keys and those of CDNs, the
-    /// trusted proxies and the certificates.
+    /// trusted proxies and the certificates. SIGUSR2 starts the program anew from where it lies,
+    /// with `--take-over`: an upgrade that no viewer notices.
     Serve(Serve),
     /// Make a title of one or several files.
     ///
@@ -129,6 +130,11 @@ pub struct Serve {
     /// benchmarks. Without it media needs signed URLs: see `streamverse sign`.
     #[arg(long)]
     pub open: bool,
+    /// Take the place of the server that runs on this data directory, if one does: its sockets and
+    /// the directory change hands, it finishes what is under way and exits, and no request fails.
+    /// Should this process not come up, the other one goes on.
+    #[arg(long)]
+    pub take_over: bool,
 }
 
 /// See `--layout`.

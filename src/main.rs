@@ -17,9 +17,11 @@ mod media;
 mod ops;
 mod ops_client;
 mod output;
+mod ownership;
 mod page;
 mod players;
 mod shield;
+mod systemd;
 mod work;
 
 use std::process::ExitCode;

@@ -7,6 +7,7 @@
 pub mod config;
 mod data_dir;
 pub mod feed;
+pub mod handover;
 pub mod http;
 pub mod objects;
 pub mod secret_file;

@@ -31,6 +31,7 @@ use crate::admin;
 use crate::cli::ConfigArgs;
 use crate::clock;
 use crate::feed::Feed;
+use crate::ownership::Ownership;
 use crate::work::{Event, EventSink, Work, run};
 
 /// Reads the configuration that the arguments describe.
@@ -87,7 +88,9 @@ pub async fn do_work(config: &Config, work: Work, shown: EventSink) -> anyhow::R
     match DataDir::open(&config.data.dir) {
         Ok(data) => {
             let library = open_library(config, &data)?;
-            run(&library, &open_feed(&data)?, work, sink).await;
+            let (feed, ownership) = open_feed(&data)?;
+            let turn = ownership.turn().await.context("nobody takes a command's place")?;
+            run(&library, &feed, &turn, work, sink).await;
         }
         Err(DataDirError::Owned { path, .. }) => {
             admin::request(&DataDir::admin_socket(&path), &work, &sink).await?;
@@ -104,10 +107,12 @@ pub async fn do_work(config: &Config, work: Work, shown: EventSink) -> anyhow::R
 
 /// The feed of a data directory that this process owns: what is published lies there until a server
 /// tells it.
-pub fn open_feed(data: &DataDir) -> anyhow::Result<Feed> {
+pub fn open_feed(data: &DataDir) -> anyhow::Result<(Feed, Ownership)> {
     let list = Revocations::path_in(data.path());
     let revocations = Revocations::open(&list, clock::now_s())?;
-    Feed::open(data.path(), Arc::new(revocations), None)
+    let ownership = Ownership::new();
+    let feed = Feed::open(data.path(), Arc::new(revocations), None, ownership.clone())?;
+    Ok((feed, ownership))
 }
 
 /// Absolute paths of the files that a user named: the server has another working directory.

@@ -95,6 +95,11 @@ fn lines(purges: &[Event], now_ms: u64) -> String {
 }
 
 impl LogFile {
+    /// Has all written anew with what is added next.
+    pub(super) fn doubt(&mut self) {
+        self.file = None;
+    }
+
     /// Adds purges; they are on the disk when this returns. `all` tells what is remembered besides,
     /// for when the file has to be written anew.
     pub(super) fn append(

@@ -58,6 +58,7 @@ pub fn follow(
     data_dir: &Path,
 ) -> anyhow::Result<impl Future<Output = ()> + Send + use<>> {
     let heard = Arc::new(Heard::open(data_dir, &config.follow));
+    let ownership = feed.0.ownership.clone();
     let key = config.key.as_ref().map_or("", |key| key.expose());
     let mut sources = Vec::new();
     for (index, url) in config.follow.iter().enumerate() {
@@ -92,6 +93,7 @@ pub fn follow(
         }
         loop {
             sleep(SAVE_EVERY).await;
+            let Some(_turn) = ownership.turn().await else { return };
             let heard = heard.clone();
             // A panic of the thread would be the file's loss alone.
             let _ = tokio::task::spawn_blocking(move || heard.save()).await;

@@ -32,6 +32,7 @@ use self::file::LogFile;
 use self::metrics::FeedMetrics;
 use self::snapshot::Snapshot;
 use crate::clock;
+use crate::ownership::{Ownership, Turn};
 
 /// Clones are one feed.
 #[derive(Clone)]
@@ -40,6 +41,8 @@ pub struct Feed(Arc<Inner>);
 struct Inner {
     log: Mutex<FactLog>,
     file: Arc<Mutex<LogFile>>,
+    /// Nothing is written while another process takes over.
+    ownership: Ownership,
     /// Facts are taken one lot after the other, so that positions follow the disk.
     taking: tokio::sync::Mutex<()>,
     revocations: Arc<Revocations>,
@@ -65,6 +68,15 @@ pub struct Taken {
 }
 
 #[derive(Debug, thiserror::Error)]
+pub enum PublishError {
+    #[error("another server has taken over; ask again")]
+    Replaced,
+
+    #[error("the system gives no random bytes: {0}")]
+    Random(anyhow::Error),
+}
+
+#[derive(Debug, thiserror::Error)]
 pub enum RefusedFact {
     #[error(transparent)]
     Revocation(#[from] RevokeError),
@@ -85,12 +97,14 @@ impl Feed {
         data_dir: &Path,
         revocations: Arc<Revocations>,
         cache: Option<Cache<Upstreams>>,
+        ownership: Ownership,
     ) -> anyhow::Result<Self> {
         let now_ms = clock::now_ms();
         let (log, file) = file::open(&data_dir.join("feed.log"), new_epoch(now_ms)?, now_ms)?;
         Ok(Self(Arc::new(Inner {
             log: Mutex::new(log),
             file: Arc::new(Mutex::new(file)),
+            ownership,
             taking: tokio::sync::Mutex::default(),
             revocations,
             cache,
@@ -109,12 +123,21 @@ impl Feed {
     /// Acts on facts that are news to everybody, and tells every follower.
     ///
     /// # Errors
+    /// When the system gives no random bytes, or another process has taken over.
+    pub async fn publish(&self, facts: Vec<Fact>) -> Result<Taken, PublishError> {
+        let turn = self.0.ownership.turn().await.ok_or(PublishError::Replaced)?;
+        self.publish_in(&turn, facts).await
+    }
+
+    /// As [`Self::publish`], for whoever has the right to write already.
+    ///
+    /// # Errors
     /// When the system gives no random bytes.
-    pub async fn publish(&self, facts: Vec<Fact>) -> anyhow::Result<Taken> {
+    pub async fn publish_in(&self, turn: &Turn, facts: Vec<Fact>) -> Result<Taken, PublishError> {
         let at_ms = clock::now_ms();
         let event = |fact| Ok(Event { id: new_id(at_ms)?, at_ms, fact });
-        let events = facts.into_iter().map(event).collect::<anyhow::Result<Vec<_>>>()?;
-        let taken = self.take(events).await;
+        let events = facts.into_iter().map(event).collect::<anyhow::Result<Vec<_>>>();
+        let taken = self.take_in(turn, events.map_err(PublishError::Random)?).await;
         self.0.metrics.published.inc_by(taken.news as u64);
         Ok(taken)
     }
@@ -130,8 +153,16 @@ impl Feed {
         });
     }
 
-    /// Acts on facts that may be known, and tells every follower those that weren't.
+    /// Acts on facts that may be known, and tells every follower those that weren't. What comes
+    /// when another process has taken over is that one's, which asks for it itself.
     pub async fn take(&self, events: Vec<Event>) -> Taken {
+        match self.0.ownership.turn().await {
+            Some(turn) => self.take_in(&turn, events).await,
+            None => Taken { is_forgetful: true, ..Taken::default() },
+        }
+    }
+
+    async fn take_in(&self, _turn: &Turn, events: Vec<Event>) -> Taken {
         let inner = &self.0;
         let _taking = inner.taking.lock().await;
         let mut taken = Taken::default();
@@ -240,6 +271,11 @@ impl Feed {
     /// Brings what depends on the time up to date, for whoever reads the metrics now.
     pub fn show(&self) {
         self.0.metrics.show(&self.sources(), clock::now_ms());
+    }
+
+    /// Has the file written anew with the next fact: another process put its own in its place.
+    pub fn doubt_file(&self) {
+        self.0.file.lock().unwrap_or_else(PoisonError::into_inner).doubt();
     }
 
     /// Ends the followers' connections, which otherwise would never end.

@@ -10,7 +10,7 @@ use platform::feed::{Fact, PurgeScope};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Answered, Ops, Problem, check_count, check_taken, json};
+use super::{Answered, Ops, Problem, check_count, check_taken, json, not_published};
 use crate::backend::HOST;
 use crate::feed::canonical;
 
@@ -47,9 +47,11 @@ pub(super) async fn purge(ops: &Ops, request: PurgeRequest, who: &str) -> Answer
         Ok(fact)
     };
     let facts = scopes.into_iter().map(fact).collect::<Result<Vec<_>, Problem>>()?;
-    let taken = ops.feed.publish(facts.clone()).await.map_err(|error| {
-        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "not_purged", error.to_string())
-    })?;
+    let taken = ops
+        .feed
+        .publish(facts.clone())
+        .await
+        .map_err(|error| not_published("not_purged", &error))?;
     check_taken(&taken)?;
     for fact in &facts {
         if let Fact::CachePurged { scope, .. } = fact {

@@ -43,7 +43,7 @@ pub use guard::OpsGuard;
 pub use stats::ConnectionCounts;
 
 use crate::backend::Backend;
-use crate::feed::{Feed, Taken};
+use crate::feed::{Feed, PublishError, Taken};
 use crate::media::{Readiness, text};
 
 const END_MARK: &str = "# EOF\n";
@@ -278,6 +278,18 @@ fn check_taken(taken: &Taken) -> Result<(), Problem> {
         Some(error) => {
             let reason = format!("{error} ({} of them; the others hold)", taken.refused.len());
             Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "not_taken", reason))
+        }
+    }
+}
+
+/// Tells why nothing was published.
+fn not_published(code: &'static str, error: &PublishError) -> Problem {
+    match error {
+        PublishError::Replaced => {
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "server_replaced", error.to_string())
+        }
+        PublishError::Random(_) => {
+            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, code, error.to_string())
         }
     }
 }

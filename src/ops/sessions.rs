@@ -1,12 +1,14 @@
 //! Ending sessions, and which have been ended.
 
-use http::StatusCode;
 use platform::feed::Fact;
 use platform::url_token::Revocations;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Answered, Ops, Problem, check_count, check_taken, count_parameter, json, parameter};
+use super::{
+    Answered, Ops, Problem, check_count, check_taken, count_parameter, json, not_published,
+    parameter,
+};
 use crate::clock;
 
 /// Sessions of one answer.
@@ -27,9 +29,8 @@ pub(super) async fn revoke(ops: &Ops, request: RevokeRequest, who: &str) -> Answ
     for fact in &facts {
         fact.check().map_err(|error| Problem::bad_request(error.to_string()))?;
     }
-    let taken = ops.feed.publish(facts).await.map_err(|error| {
-        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "not_revoked", error.to_string())
-    })?;
+    let taken =
+        ops.feed.publish(facts).await.map_err(|error| not_published("not_revoked", &error))?;
     check_taken(&taken)?;
     for session in &sessions {
         tracing::info!(target: "audit", who, act = "revoke session", session, "done");

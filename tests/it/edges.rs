@@ -116,3 +116,38 @@ fn roles_and_upstreams_belong_together() {
     let message = streamverse_fails(&with);
     assert!(message.contains("--roles edge"), "{message}");
 }
+
+/// What lies on the disk of an edge is there for the process that takes over.
+#[test]
+fn an_edge_hands_its_disk_over() {
+    let folder = tools::folder("edge-hand-over");
+    let data = folder.join("data");
+    same_bytes::ladder(&data);
+    let origin = origin(&data);
+    let text = "[cache]\ndisk_bytes = \"256 MiB\"\n[limits]\ndrain_seconds = 5.0";
+    let (edge_data, edge) = edge(&folder, &origin, text);
+    let root = root(&edge_data);
+    let served = same_bytes::everything_below(&edge, &root, "ladder");
+    // What is asked for twice goes to the disk.
+    let again = same_bytes::everything_below(&edge, &root, "ladder");
+    assert!(served == again);
+    let config = folder.join("edge.toml");
+    let arguments = ["--take-over", "--roles", "edge", "--config", tools::text(&config)];
+    let variables = [("TEST_SHIELD_SECRET", SECRET)];
+    let second = Server::start_closed_with(&edge_data, &arguments, &variables);
+    assert_eq!(second.media, edge.media);
+    origin.kill();
+    let mut client = second.client();
+    let segments: Vec<_> = served.iter().filter(|(url, _)| url.ends_with(".m4s")).collect();
+    let mut hits = 0;
+    for (url, body) in &segments {
+        let (code, how, got) = status(&mut client, url);
+        // The last ones may not have been written yet when the disk changed hands.
+        if code == 200 {
+            assert!(got == **body && how.contains("hit"), "{url}: {how}");
+            hits += 1;
+        }
+    }
+    assert!(10 < hits && 9 * segments.len() <= 10 * hits, "{hits} of {}", segments.len());
+    assert_eq!(edge.wait(), Some(0));
+}

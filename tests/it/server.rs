@@ -184,6 +184,10 @@ impl Server {
         self.child.wait().expect("the process can be waited for");
     }
 
+    pub(crate) fn process_id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Whether it still runs.
     pub(crate) fn is_alive(&mut self) -> bool {
         self.child.try_wait().expect("the process can be asked for").is_none()

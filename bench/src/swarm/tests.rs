@@ -81,7 +81,8 @@ fn start() -> Addresses {
             let service = tower::service_fn(answer);
             let _https = serve_tls(https, tls.over_tcp(), "test", limits.clone(), service);
             let service = tower::service_fn(answer);
-            let _quic = http3::serve(socket, tls.over_quic(), "test", limits, service).unwrap();
+            let _quic =
+                http3::serve(socket, None, tls.over_quic(), "test", limits, service).unwrap();
             tell.send(addresses).unwrap();
             std::future::pending::<()>().await;
         });

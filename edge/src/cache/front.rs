@@ -182,12 +182,17 @@ impl<F: Fetch> Cache<F> {
         let Some(log) = self.shared.purge_log.clone() else {
             return Purging { is_durable: self.shared.disk.is_none() };
         };
-        let written = tokio::task::spawn_blocking(move || {
+        let disk = self.shared.disk.clone();
+        let write = move || {
+            let writing = disk.as_ref().map(|disk| disk.may_write());
+            if matches!(writing, Some(None)) {
+                return Err(std::io::Error::other("another process writes to the folder"));
+            }
             let last = stamped.len().saturating_sub(1);
             let mut lines = stamped.iter().enumerate();
             lines.try_for_each(|(at, (stamp, purge))| log.append(purge, *stamp, at == last))
-        });
-        let is_durable = matches!(written.await, Ok(Ok(())));
+        };
+        let is_durable = matches!(tokio::task::spawn_blocking(write).await, Ok(Ok(())));
         if !is_durable {
             self.shared.metrics.disk_errors.inc();
             tracing::warn!("a purge could not be written down and won't outlast a restart");
@@ -283,6 +288,24 @@ impl<F: Fetch> Cache<F> {
         if let Some(disk) = &self.shared.disk {
             disk.save_snapshot();
             disk.save_vary(&self.shared.variants.rows());
+        }
+    }
+
+    /// Leaves the disk to another process: writes the index down, and nothing from then on but
+    /// memory. Blocks while something is being written.
+    pub fn freeze(&self) {
+        if let Some(disk) = &self.shared.disk {
+            disk.freeze();
+        }
+    }
+
+    /// The disk is this process's own again.
+    pub fn thaw(&self) {
+        if let Some(disk) = &self.shared.disk {
+            disk.thaw();
+        }
+        if let Some(log) = &self.shared.purge_log {
+            log.reopen();
         }
     }
 

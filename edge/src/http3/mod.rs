@@ -15,6 +15,7 @@
 //! request     one request: service call, its time, the answer
 //! writer      answer → frames, stall time, send window
 //! turns       whose piece goes next
+//! succession  one UDP socket for several processes, while one replaces the other
 //! ```
 //!
 //! Requests in early data (0-RTT), where TLS takes it: GET and HEAD are handed to the service at
@@ -39,13 +40,15 @@ mod request;
 mod server;
 mod settings;
 mod state;
+mod succession;
 mod turns;
 mod writer;
 
 pub use alt_svc::{Advertise, AltSvc};
 pub use content::{ContentBroken, Http3Body};
 pub use request::{Http3Request, QuicPath};
-pub use server::{Server, serve};
+pub use server::{Estate, Inherited, Server, serve};
+pub use succession::{Elder, HandshakesUnderWay, Lineage};
 
 /// How far an orderly end has come.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]

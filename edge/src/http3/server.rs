@@ -2,17 +2,19 @@
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use aws_lc_rs::{hkdf, hmac};
 use http::Response;
 use http_body::Body;
 use platform::http::{Connection, Drained, HttpLimits, Peer};
 use quinn::crypto::rustls::QuicServerConfig;
 use quinn::{
-    Connecting, ConnectionError, Endpoint, EndpointConfig, Incoming, TokioRuntime, TransportConfig,
-    VarInt,
+    Connecting, ConnectionError, Endpoint, EndpointConfig, Incoming, Runtime, TokioRuntime,
+    TransportConfig, VarInt,
 };
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -22,6 +24,7 @@ use super::Phase;
 use super::connection::{self, Serving};
 use super::error::Code;
 use super::request::Http3Request;
+use super::succession::{ConnectionIds, Elder, HandshakesUnderWay, Lineage, SharedSocket};
 use super::writer::SEND_WINDOW_BYTES_MIN;
 
 /// Handshakes under way from which on a client has to show that its address is its own (RFC 9000
@@ -57,10 +60,31 @@ const LAST_WORDS: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub struct Server {
     endpoint: Endpoint,
+    socket: Arc<SharedSocket>,
+    /// The socket once more, for another process; none where no descriptor was left.
+    spare: Option<UdpSocket>,
+    lineage: Lineage,
     local_address: SocketAddr,
     phase: watch::Sender<Phase>,
     open: watch::Sender<usize>,
     accepting: JoinHandle<()>,
+}
+
+/// What another process handed over, whose connections go on.
+#[derive(Debug)]
+pub struct Inherited {
+    /// Of this process.
+    pub lineage: Lineage,
+    pub elders: Vec<Elder>,
+}
+
+/// What another process needs to take over.
+#[derive(Debug)]
+pub struct Estate {
+    pub socket: OwnedFd,
+    /// Of that process.
+    pub lineage: Lineage,
+    pub elders: Vec<Elder>,
 }
 
 /// Serves HTTP/3 on `socket` with `service`, on this runtime.
@@ -68,10 +92,13 @@ pub struct Server {
 /// `name` goes into logs and each request's [`Connection`]. New `limits` hold for connections that
 /// are accepted after them, except for `connections` and `streams_per_connection`.
 ///
+/// With `inherited`, nothing is read from the socket before [`Server::begin`].
+///
 /// # Errors
 /// When the socket or the settings of TLS don't serve QUIC.
 pub fn serve<S, B>(
     socket: UdpSocket,
+    inherited: Option<Inherited>,
     tls: Arc<platform::tls::ServerConfig>,
     name: &'static str,
     limits: watch::Receiver<HttpLimits>,
@@ -87,14 +114,31 @@ where
 {
     let local_address = socket.local_addr()?;
     let takes_early_data = tls.max_early_data_size != 0;
-    let settings = settings(tls, &limits.borrow())?;
-    let runtime = Arc::new(TokioRuntime);
-    let endpoint = Endpoint::new(EndpointConfig::default(), Some(settings), socket, runtime)?;
+    let mut settings = settings(tls, &limits.borrow())?;
+    let spare = socket.try_clone().ok();
+    let reads = inherited.is_none();
+    let (lineage, elders) = match inherited {
+        Some(inherited) => (inherited.lineage, inherited.elders),
+        None => (Lineage::first(), Vec::new()),
+    };
+    // A token that a Retry gave is taken by whichever process its packet comes to.
+    let token_salt = hkdf::Salt::new(hkdf::HKDF_SHA256, &[]);
+    settings.token_key(Arc::new(token_salt.extract(&lineage.key_for("handshake token"))));
+    let ids = ConnectionIds::new(&lineage);
+    let socket = TokioRuntime.wrap_udp_socket(socket)?;
+    let socket = Arc::new(SharedSocket::new(socket, ids, elders, reads));
+    let endpoint = Endpoint::new_with_abstract_socket(
+        endpoint_config(&lineage),
+        Some(settings),
+        Arc::clone(&socket) as _,
+        Arc::new(TokioRuntime),
+    )?;
     let (phase, phase_seen) = watch::channel(Phase::Serving);
     let connections_max = limits.borrow().connections as usize;
     let open = watch::Sender::new(0);
     let acceptor = Acceptor {
         endpoint: endpoint.clone(),
+        socket: Arc::clone(&socket),
         name,
         connections_max,
         takes_early_data,
@@ -105,7 +149,17 @@ where
         handshakes: Arc::default(),
     };
     let accepting = tokio::spawn(acceptor.run());
-    Ok(Server { endpoint, local_address, phase, open, accepting })
+    Ok(Server { endpoint, socket, spare, lineage, local_address, phase, open, accepting })
+}
+
+/// Ids and resets that the processes on a socket have in common: the newest ends connections of
+/// those that are gone (RFC 9000 10.3).
+fn endpoint_config(lineage: &Lineage) -> EndpointConfig {
+    let reset_key = lineage.key_for("stateless reset");
+    let mut config = EndpointConfig::new(Arc::new(hmac::Key::new(hmac::HMAC_SHA256, &reset_key)));
+    let ids = ConnectionIds::new(lineage);
+    config.cid_generator(move || Box::new(ids.clone()));
+    config
 }
 
 impl Server {
@@ -121,6 +175,45 @@ impl Server {
     pub fn connection_count(&self) -> impl Fn() -> usize + Send + Sync + use<> {
         let open = self.open.subscribe();
         move || *open.borrow()
+    }
+
+    /// What another process needs to read the socket in place of this one.
+    ///
+    /// # Errors
+    /// When no descriptor is left.
+    pub fn estate(&self) -> io::Result<Estate> {
+        let Some(spare) = &self.spare else {
+            return Err(io::Error::other("no descriptor was left for the UDP socket"));
+        };
+        Ok(Estate {
+            socket: spare.try_clone()?.into(),
+            lineage: self.lineage.next(),
+            elders: self.socket.ways()?,
+        })
+    }
+
+    /// Reads the socket from now on. `handshakes` is what [`Self::step_aside`] told in the process
+    /// that read it before.
+    pub fn begin(&self, handshakes: &[HandshakesUnderWay]) {
+        self.socket.begin(handshakes);
+    }
+
+    /// Reads the socket no more: another process does, by the [`Self::estate`] that it got, and
+    /// passes on what belongs to connections of this one.
+    pub fn step_aside(&self) -> Vec<HandshakesUnderWay> {
+        self.socket.step_aside()
+    }
+
+    /// Nobody took over after all.
+    pub fn step_back(&self) {
+        self.socket.step_back();
+    }
+
+    /// As [`Self::shutdown`], when another process reads the socket. Handshakes that were under way
+    /// are finished.
+    pub async fn shutdown_replaced(self, drain: Duration) -> Drained {
+        self.socket.forget_elders();
+        self.shutdown(drain).await
     }
 
     /// Takes no new connections, tells clients to go (RFC 9114 5.2), lets requests under way finish
@@ -176,6 +269,7 @@ fn settings(
 
 struct Acceptor<S> {
     endpoint: Endpoint,
+    socket: Arc<SharedSocket>,
     name: &'static str,
     connections_max: usize,
     takes_early_data: bool,
@@ -209,7 +303,9 @@ where
     fn admit(&self, incoming: Incoming) -> Option<Incoming> {
         let handshakes = self.handshakes.load(Ordering::Relaxed);
         let is_full = self.connections_max <= *self.open.borrow() || HANDSHAKES_MAX <= handshakes;
-        if is_full || *self.phase.borrow() != Phase::Serving {
+        // What another process passes on had begun here.
+        let is_taken = *self.phase.borrow() == Phase::Serving || self.socket.is_aside();
+        if is_full || !is_taken {
             incoming.refuse();
             return None;
         }

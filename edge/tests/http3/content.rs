@@ -87,7 +87,7 @@ fn start_echo() -> Running {
     let socket = bind_udp("127.0.0.1:0".parse().unwrap()).unwrap();
     let (_, limits) = watch::channel(limits());
     let service = tower::service_fn(echo::<Http3Body>);
-    let server = http3::serve(socket, tls.over_quic(), "test", limits, service).unwrap();
+    let server = http3::serve(socket, None, tls.over_quic(), "test", limits, service).unwrap();
     Running { server, tls, _data: data }
 }
 

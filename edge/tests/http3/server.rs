@@ -50,7 +50,7 @@ pub(crate) fn start_with(limits: HttpLimits, tls: &config::Tls) -> Running {
     let socket = bind_udp("127.0.0.1:0".parse().unwrap()).unwrap();
     let (_, limits) = watch::channel(limits);
     let service = tower::service_fn(answer);
-    let server = http3::serve(socket, tls.over_quic(), "test", limits, service).unwrap();
+    let server = http3::serve(socket, None, tls.over_quic(), "test", limits, service).unwrap();
     Running { server, tls, _data: data }
 }
 

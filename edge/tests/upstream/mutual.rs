@@ -55,7 +55,7 @@ fn start(authority: &Authority, client_auth: ClientAuth) -> Origin {
     let over_tcp = serve_tls(listener, tls.over_tcp(), "test", limits.clone(), service);
     let socket = bind_udp(address).unwrap();
     let service = tower::service_fn(answer);
-    let over_quic = http3::serve(socket, tls.over_quic(), "test", limits, service).unwrap();
+    let over_quic = http3::serve(socket, None, tls.over_quic(), "test", limits, service).unwrap();
     Origin { tls, address, _over_tcp: over_tcp, _over_quic: over_quic }
 }
 

@@ -56,6 +56,8 @@ pub(super) struct Activity {
     in_flight: AtomicU32,
     is_http2: AtomicBool,
     has_served: AtomicBool,
+    /// The server goes away: each HTTP/1 answer is the last of its connection.
+    is_leaving: AtomicBool,
     /// Since when nothing is in flight.
     idle_since: Mark,
     /// Since when the head of an HTTP/1 request is arriving.
@@ -83,6 +85,7 @@ impl Activity {
             in_flight: AtomicU32::new(0),
             is_http2: AtomicBool::new(false),
             has_served: AtomicBool::new(false),
+            is_leaving: AtomicBool::new(false),
             idle_since: Mark::at(0),
             head_since: Mark::none(),
             blocked_since: Mark::none(),
@@ -102,6 +105,14 @@ impl Activity {
 
     pub(super) fn is_http2(&self) -> bool {
         self.is_http2.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn leave(&self) {
+        self.is_leaving.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_leaving(&self) -> bool {
+        self.is_leaving.load(Ordering::Relaxed)
     }
 
     /// Bytes came in. In HTTP/1, with nothing in flight, they belong to the head of a request.
@@ -156,7 +167,8 @@ impl Activity {
         if self.head_since.is_older(now_millis, limits.header_timeout) {
             return Verdict::Drop("the head of a request did not arrive in time");
         }
-        let is_fresh = !self.has_served.load(Ordering::Relaxed) && !self.is_http2();
+        // Pings, settings and the pieces of a header block are no request either.
+        let is_fresh = !self.has_served.load(Ordering::Relaxed);
         let idle_limit = if is_fresh { limits.header_timeout } else { limits.keep_alive };
         let idle_limit = if is_crowded { idle_limit.min(CROWDED_IDLE) } else { idle_limit };
         if self.idle_since.is_older(now_millis, idle_limit) {
@@ -264,10 +276,20 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn http2_pings_are_no_request_heads() {
-        let activity = Activity::new();
+        let activity = Arc::new(Activity::new());
         activity.bytes_read(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+        drop(activity.begin(true));
         assert_eq!(after(&activity, 70).await, Verdict::GoesOn);
         activity.bytes_read(b"\0\0\x08\x06");
         assert_eq!(after(&activity, 5).await, Verdict::Idle);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn http2_without_a_request_ends_after_the_header_timeout() {
+        let activity = Activity::new();
+        activity.bytes_read(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+        assert_eq!(after(&activity, 9).await, Verdict::GoesOn);
+        activity.bytes_read(b"\0\0\x08\x06");
+        assert_eq!(after(&activity, 1).await, Verdict::Idle);
     }
 }

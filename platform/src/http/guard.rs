@@ -43,7 +43,8 @@ where
     type Future = Pin<Box<dyn Future<Output = Result<Answer<B>, Infallible>> + Send>>;
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
-        let in_flight = self.activity.begin(request.version() == Version::HTTP_2);
+        let is_http2 = request.version() == Version::HTTP_2;
+        let in_flight = self.activity.begin(is_http2);
         if (self.limits.header_bytes as usize) < header_bytes(&request) {
             let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
             return Box::pin(std::future::ready(Ok(refusal(status, in_flight))));
@@ -54,7 +55,15 @@ where
         request.extensions_mut().insert(self.connection);
         let answer = call_when_ready(self.service.clone(), request);
         let request_timeout = self.limits.request_timeout;
-        Box::pin(async move { Ok(answer_in_time(answer, request_timeout, in_flight).await) })
+        let activity = Arc::clone(&self.activity);
+        Box::pin(async move {
+            let mut answer = answer_in_time(answer, request_timeout, in_flight).await;
+            // RFC 9112 9.6: the client sends its next request elsewhere, and loses none.
+            if !is_http2 && activity.is_leaving() {
+                answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok(answer)
+        })
     }
 }
 

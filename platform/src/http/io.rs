@@ -1,14 +1,17 @@
 //! A socket that notes what happens on it, leaves room for others, and lets the kernel send files.
 
 use std::fs::File;
+use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
+use tokio::time::Sleep;
 use tokio_rustls::server::TlsStream;
 
 use super::activity::Activity;
@@ -28,6 +31,12 @@ const BYTES_PER_TURN: usize = 1 << 20;
 /// muxed file take 0.26 to 0.35 CPU seconds per GB by `sendfile` and 0.20 by gathering writes,
 /// contiguous megabytes 0.14 to 0.19 and 0.20.
 const SEND_FILE_BYTES_MIN: usize = 256 * 1024;
+
+/// How long a closed HTTP/1 connection is read on, and how many bytes, so that what the client still
+/// sends doesn't reset the connection before it has read the last answer (RFC 9112 9.6).
+const LINGER: Duration = Duration::from_secs(1);
+const LINGER_BYTES: usize = 1 << 20;
+const LINGER_READ_BYTES: usize = 4 << 10;
 
 /// A connected socket, and whether the kernel can send files on it as they are.
 pub(super) trait Transport: AsyncRead + AsyncWrite + Send + Unpin + 'static {
@@ -112,12 +121,29 @@ pub(super) struct GuardedIo<T> {
     /// A request was refused: this is read in place of whatever follows it.
     instead: Option<&'static [u8]>,
     bytes_this_turn: usize,
+    /// The client has ended its side.
+    is_at_end: bool,
+    linger: Option<Linger>,
+}
+
+/// Our side of the connection is closed.
+struct Linger {
+    time: Pin<Box<Sleep>>,
+    bytes_left: usize,
 }
 
 impl<T> GuardedIo<T> {
     pub(super) fn new(inner: T, activity: Arc<Activity>) -> Self {
         let filter = RequestFilter::new();
-        Self { inner, activity, filter, instead: None, bytes_this_turn: 0 }
+        Self {
+            inner,
+            activity,
+            filter,
+            instead: None,
+            bytes_this_turn: 0,
+            is_at_end: false,
+            linger: None,
+        }
     }
 
     /// Reads along with what came in. A refused request is cut off by a byte that is allowed in no
@@ -157,6 +183,31 @@ impl<T> GuardedIo<T> {
             }
         }
         outcome
+    }
+}
+
+impl<T: AsyncRead + Unpin> GuardedIo<T> {
+    /// Passes over what an HTTP/1 client still sends, until it ends its side or the time is over.
+    fn poll_linger(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if self.is_at_end || self.activity.is_http2() {
+            return Poll::Ready(());
+        }
+        let linger = self.linger.get_or_insert_with(|| Linger {
+            time: Box::pin(tokio::time::sleep(LINGER)),
+            bytes_left: LINGER_BYTES,
+        });
+        let mut bytes = [0; LINGER_READ_BYTES];
+        while 0 < linger.bytes_left {
+            let mut buffer = ReadBuf::new(&mut bytes);
+            match Pin::new(&mut self.inner).poll_read(context, &mut buffer) {
+                Poll::Pending => return linger.time.as_mut().poll(context),
+                Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {
+                    linger.bytes_left = linger.bytes_left.saturating_sub(buffer.filled().len());
+                }
+                Poll::Ready(_) => break,
+            }
+        }
+        Poll::Ready(())
     }
 }
 
@@ -234,9 +285,12 @@ impl<T: AsyncRead + Unpin> AsyncRead for GuardedIo<T> {
         }
         let filled_before = buffer.filled().len();
         ready!(Pin::new(&mut self.inner).poll_read(context, buffer))?;
-        if let Some(bytes @ [_, ..]) = buffer.filled().get(filled_before..) {
-            self.activity.bytes_read(bytes);
-            self.filter_requests(buffer, filled_before);
+        match buffer.filled().get(filled_before..) {
+            Some(bytes @ [_, ..]) => {
+                self.activity.bytes_read(bytes);
+                self.filter_requests(buffer, filled_before);
+            }
+            _ => self.is_at_end |= 0 < buffer.remaining(),
         }
         Poll::Ready(Ok(()))
     }
@@ -278,6 +332,7 @@ impl<T: Transport> AsyncWrite for GuardedIo<T> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_shutdown(context)
+        ready!(Pin::new(&mut self.inner).poll_shutdown(context))?;
+        self.poll_linger(context).map(Ok)
     }
 }

@@ -15,6 +15,7 @@
 mod activity;
 mod bind;
 mod body;
+mod connection;
 mod content;
 mod early;
 mod forwarded;

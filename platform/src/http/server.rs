@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -10,55 +10,55 @@ use std::time::Duration;
 use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
 use rustls::ServerConnection;
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tower_service::Service;
 
-use super::activity::{Activity, Verdict};
-use super::bind::{Listener, Peer};
+use super::activity::Activity;
+use super::bind::{ListenSocket, Listener, Peer, Spare};
 use super::body::BodyError;
+use super::connection::run_connection;
 use super::guard::Guard;
-use super::io::{GuardedIo, TlsSocket, Transport};
-use super::streams::StreamExecutor;
+use super::io::TlsSocket;
 use super::{Connection, HttpLimits};
 use crate::tls::ACME_TLS;
 
 /// Bytes that hyper holds of one HTTP/1 connection, each way, and of one HTTP/2 stream.
 ///
 /// It bounds what a stalled client costs, and the head of a request with it.
-const BUFFER_BYTES: usize = 64 * 1024;
-
-/// Receive windows of HTTP/2: requests have small bodies or none.
-const STREAM_WINDOW_BYTES: u32 = 64 * 1024;
-const CONNECTION_WINDOW_BYTES: u32 = 256 * 1024;
-
-/// Streams that a client may open and reset before we have looked at them (CVE-2023-44487), and
-/// streams that it may make us reset (CVE-2025-8671); beyond these the connection is closed.
-const RESETS_PENDING_MAX: usize = 32;
-const RESETS_LOCAL_MAX: usize = 256;
+pub(super) const BUFFER_BYTES: usize = 64 * 1024;
 
 /// TLS handshakes under way at a time on one listener; further ones wait within their time. Each
 /// holds some 40 KiB and costs a signature.
 const HANDSHAKES_MAX: usize = 2_048;
 
-/// How long an idle connection may take to say goodbye before it is dropped.
-const GOODBYE: Duration = Duration::from_secs(5);
-
 /// Pause after a failed accept, when descriptors or memory have run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// How long connections that the kernel has accepted already are still taken at an orderly end.
+const ACCEPT_LAST: Duration = Duration::from_millis(100);
+/// Without a new one for so long there are none.
+const ACCEPT_LAST_PAUSE: Duration = Duration::from_millis(10);
+
+/// How long an idle HTTP/1 connection is kept at an orderly end: a request that comes meanwhile is
+/// answered with `Connection: close`, one that crosses a close would be lost.
+const IDLE_GRACE: Duration = Duration::from_secs(2);
+
 /// How far an orderly end has come.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Phase {
+pub(super) enum Phase {
     Serving,
-    /// No new connections or requests; answers under way are finished.
-    Draining,
+    /// No new connections; answers under way are finished, and each is the last of its connection.
+    Draining {
+        idle_until: Instant,
+        /// Another process accepts on the same socket.
+        has_successor: bool,
+    },
     /// Connections are dropped.
     Ended,
 }
@@ -72,6 +72,8 @@ pub struct Server {
     slots_count: u32,
     open: Arc<AtomicUsize>,
     accepting: JoinHandle<()>,
+    /// None where there was no descriptor left for it.
+    spare: Option<Spare>,
 }
 
 /// What became of the connections at an orderly end.
@@ -141,6 +143,7 @@ where
     let slots = Arc::new(Semaphore::new(slots_count as usize));
     let (phase, phase_seen) = watch::channel(Phase::Serving);
     let local_address = listener.local_address();
+    let spare = listener.spare().ok();
     let open = Arc::new(AtomicUsize::new(0));
     let acceptor = Acceptor {
         listener,
@@ -154,7 +157,7 @@ where
         open: Arc::clone(&open),
     };
     let accepting = tokio::spawn(acceptor.run());
-    Server { local_address, phase, slots, slots_count, open, accepting }
+    Server { local_address, phase, slots, slots_count, open, accepting, spare }
 }
 
 impl Server {
@@ -173,10 +176,45 @@ impl Server {
         move || open.load(Ordering::Relaxed)
     }
 
+    /// The listening socket, for another process.
+    ///
+    /// # Errors
+    /// When the process has no descriptor left.
+    pub fn duplicate(&self) -> io::Result<OwnedFd> {
+        match &self.spare {
+            Some(spare) => spare.socket.try_clone(),
+            None => Err(io::Error::other("no descriptor was left for the listening socket")),
+        }
+    }
+
     /// Stops accepting, lets answers under way finish for at most `drain`, and drops the rest.
+    ///
+    /// Connections in the kernel's queue are taken first. Idle HTTP/1 connections are closed after
+    /// two seconds; a request that comes before is answered.
     pub async fn shutdown(self, drain: Duration) -> Drained {
-        self.phase.send_replace(Phase::Draining);
-        let all_closed = self.slots.acquire_many(self.slots_count);
+        let idle_until = Instant::now() + IDLE_GRACE.min(drain / 2);
+        self.drain(drain, Phase::Draining { idle_until, has_successor: false }).await
+    }
+
+    /// As [`Self::shutdown`], when another process accepts on the same socket: then there is time,
+    /// and idle connections are kept for most of it.
+    pub async fn shutdown_replaced(self, drain: Duration) -> Drained {
+        if let Some(spare) = &self.spare {
+            spare.keep_file();
+        }
+        let idle_until = Instant::now() + drain.saturating_sub(IDLE_GRACE.min(drain / 2));
+        self.drain(drain, Phase::Draining { idle_until, has_successor: true }).await
+    }
+
+    async fn drain(mut self, drain: Duration, draining: Phase) -> Drained {
+        // A socket that nobody accepts on refuses connections only when its last descriptor is gone.
+        self.spare = None;
+        self.phase.send_replace(draining);
+        let all_closed = async {
+            // Connections that are taken at the last moment count.
+            let _ = (&mut self.accepting).await;
+            self.slots.acquire_many(self.slots_count).await.is_ok()
+        };
         let in_time = tokio::time::timeout(drain, all_closed).await.is_ok();
         let dropped = if in_time { 0 } else { self.connections_open() };
         self.phase.send_replace(Phase::Ended);
@@ -214,23 +252,42 @@ where
     B::Error: Into<BodyError>,
 {
     async fn run(mut self) {
-        let mut number = 0;
         let mut phase = self.phase.clone();
+        if let Some(mut begins) = self.listener.begins.take() {
+            tokio::select! {
+                // Whoever would begin it is gone: it never does.
+                begun = begins.wait_for(|begins| *begins) => if begun.is_err() { return },
+                _ = phase.wait_for(|phase| *phase != Phase::Serving) => return,
+            }
+        }
+        let mut number = 0;
         loop {
             let next = tokio::select! {
                 next = self.accept() => next,
-                _ = phase.wait_for(|phase| *phase != Phase::Serving) => return,
+                _ = phase.wait_for(|phase| *phase != Phase::Serving) => break,
             };
-            match next {
-                Ok((socket, slot)) => {
-                    number += 1;
-                    self.spawn(socket, slot, number);
-                }
-                Err(error) if is_of_one_connection(&error) => {}
-                Err(error) => {
-                    tracing::warn!(listener = self.name, %error, "cannot accept connections");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
+            self.take(next, &mut number).await;
+        }
+        if matches!(*phase.borrow(), Phase::Draining { has_successor: false, .. }) {
+            let end = Instant::now() + ACCEPT_LAST;
+            while Instant::now() < end
+                && let Ok(next) = tokio::time::timeout(ACCEPT_LAST_PAUSE, self.accept()).await
+            {
+                self.take(next, &mut number).await;
+            }
+        }
+    }
+
+    async fn take(&mut self, next: io::Result<(Socket, OwnedSemaphorePermit)>, number: &mut u64) {
+        match next {
+            Ok((socket, slot)) => {
+                *number += 1;
+                self.spawn(socket, slot, *number);
+            }
+            Err(error) if is_of_one_connection(&error) => {}
+            Err(error) => {
+                tracing::warn!(listener = self.name, %error, "cannot accept connections");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
     }
@@ -246,13 +303,13 @@ where
                 slot.map_err(io::Error::other)?
             }
         };
-        let socket = match &self.listener {
-            Listener::Tcp(listener) => {
+        let socket = match &self.listener.socket {
+            ListenSocket::Tcp(listener) => {
                 let (stream, peer) = listener.accept().await?;
                 stream.set_nodelay(true)?;
                 Socket::Tcp(stream, peer)
             }
-            Listener::Unix { listener, .. } => Socket::Unix(listener.accept().await?.0),
+            ListenSocket::Unix { listener, .. } => Socket::Unix(listener.accept().await?.0),
         };
         Ok((socket, slot))
     }
@@ -374,90 +431,4 @@ fn is_of_one_connection(error: &io::Error) -> bool {
             | io::ErrorKind::ConnectionRefused
             | io::ErrorKind::Interrupted
     )
-}
-
-/// Runs one connection to its end.
-async fn run_connection<T, S, B>(
-    stream: T,
-    guard: Guard<S>,
-    mut phase: watch::Receiver<Phase>,
-    is_crowded: &AtomicBool,
-) where
-    T: Transport,
-    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + Sync + 'static,
-    S::Future: Send,
-    S::Error: Into<BodyError>,
-    B: Body + Send + 'static,
-    B::Data: Send,
-    B::Error: Into<BodyError>,
-{
-    let (activity, limits) = (Arc::clone(&guard.activity), guard.limits);
-    let (listener, number) = (guard.connection.listener, guard.connection.number);
-    let io = TokioIo::new(GuardedIo::new(stream, Arc::clone(&activity)));
-    let builder = builder(&limits, &activity);
-    let mut connection = pin!(builder.serve_connection(io, guard));
-
-    let tick = tick(&limits);
-    let mut is_leaving = false;
-    let mut goodbye = pin!(tokio::time::sleep(Duration::MAX));
-    loop {
-        tokio::select! {
-            outcome = connection.as_mut() => {
-                if let Err(error) = outcome {
-                    tracing::debug!(listener, number, %error, "a connection ended early");
-                }
-                return;
-            }
-            () = tokio::time::sleep(tick) => {
-                activity.end_stalled_streams(&limits);
-                match activity.judge(&limits, is_crowded.load(Ordering::Relaxed)) {
-                    Verdict::GoesOn => {}
-                    Verdict::Idle if is_leaving => {}
-                    Verdict::Idle => {
-                        is_leaving = true;
-                        connection.as_mut().graceful_shutdown();
-                        goodbye.as_mut().reset(tokio::time::Instant::now() + GOODBYE);
-                    }
-                    Verdict::Drop(reason) => {
-                        tracing::debug!(listener, number, reason, "dropped a connection");
-                        return;
-                    }
-                }
-            }
-            () = goodbye.as_mut(), if is_leaving => return,
-            _ = phase.changed() => match *phase.borrow_and_update() {
-                Phase::Serving => {}
-                Phase::Draining => connection.as_mut().graceful_shutdown(),
-                Phase::Ended => return,
-            },
-        }
-    }
-}
-
-fn builder(limits: &HttpLimits, activity: &Arc<Activity>) -> auto::Builder<StreamExecutor> {
-    let mut builder = auto::Builder::new(StreamExecutor { activity: Arc::clone(activity) });
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        // The connection's own timer does this, and tells idle from slow.
-        .header_read_timeout(None)
-        .max_buf_size(BUFFER_BYTES)
-        .writev(true);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(limits.streams_per_connection)
-        .max_header_list_size(limits.header_bytes)
-        .initial_stream_window_size(STREAM_WINDOW_BYTES)
-        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-        .max_send_buf_size(BUFFER_BYTES)
-        .max_pending_accept_reset_streams(RESETS_PENDING_MAX)
-        .max_local_error_reset_streams(RESETS_LOCAL_MAX);
-    builder
-}
-
-/// How often a connection is judged: a quarter of its shortest limit, from 50 ms to 5 s.
-fn tick(limits: &HttpLimits) -> Duration {
-    let shortest = limits.header_timeout.min(limits.keep_alive).min(limits.write_stall);
-    (shortest / 4).clamp(Duration::from_millis(50), Duration::from_secs(5))
 }

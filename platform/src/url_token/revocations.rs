@@ -175,6 +175,19 @@ impl Revocations {
         listed.map(|(session, revoked)| (session.clone(), revoked.until)).collect()
     }
 
+    /// Writes the list anew, after another process may have replaced its file by one of its own.
+    ///
+    /// # Errors
+    /// When it can't be written: then later revocations may not outlast a restart.
+    pub fn write_anew(&self, now: u64) -> Result<(), RevokeError> {
+        let Some(file) = &self.file else { return Ok(()) };
+        let known = self.alive(now);
+        let mut log = file.log.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        *log = rewrite(&file.path, &known)
+            .map_err(|source| RevokeError::Io { path: file.path.clone(), source })?;
+        Ok(())
+    }
+
     fn alive(&self, now: u64) -> HashMap<Box<str>, Revoked> {
         let mut known = self.sessions.write().unwrap_or_else(std::sync::PoisonError::into_inner);
         known.retain(|_, revoked| now < revoked.until);

@@ -353,6 +353,20 @@ fn public_keys_verify_and_cannot_sign() {
     assert!(SigningKey::ed25519("a", &[1; 33]).is_err());
 }
 
+/// A process that was to take over puts a file of its own there, and dies.
+#[test]
+fn a_list_whose_file_was_replaced_is_written_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = Revocations::path_in(dir.path());
+    let list = Revocations::open(&path, NOW).unwrap();
+    list.revoke("s1", NOW).unwrap();
+    drop(Revocations::open(&path, NOW).unwrap());
+    list.write_anew(NOW).unwrap();
+    list.revoke("s2", NOW).unwrap();
+    let again = Revocations::open(&path, NOW).unwrap();
+    assert!(again.is_revoked("s1", NOW) && again.is_revoked("s2", NOW));
+}
+
 #[test]
 fn revocations_outlive_a_restart() {
     let dir = tempfile::tempdir().unwrap();

@@ -23,8 +23,8 @@ mod vary_file;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::time::{Duration, Instant};
 
 pub use format::{FIXED_BYTES, FormatError, Lengths, Meta, encode_front, parse_rest};
@@ -64,6 +64,8 @@ pub struct DiskTier {
     next_name: AtomicU64,
     budget: Mutex<WriteBudget>,
     trouble: Mutex<Trouble>,
+    /// Another process writes to the folder; locked for reading while this one does.
+    is_frozen: RwLock<bool>,
     metrics: CacheMetrics,
     /// Of the index at the last snapshot, to leave out writing the same again.
     changes: AtomicU64,
@@ -93,6 +95,7 @@ impl DiskTier {
             index: Mutex::new(index),
             next_name: AtomicU64::new(0),
             trouble: Mutex::default(),
+            is_frozen: RwLock::default(),
             metrics,
             changes: AtomicU64::new(0),
             changes_saved: AtomicU64::new(0),
@@ -102,6 +105,25 @@ impl DiskTier {
         tier.remove_leftovers();
         tier.show();
         Ok(tier)
+    }
+
+    /// Writes the index down and nothing from then on, when what is being written is there. What
+    /// is there is still read.
+    pub fn freeze(&self) {
+        let mut is_frozen = self.is_frozen.write().unwrap_or_else(PoisonError::into_inner);
+        self.write_snapshot();
+        *is_frozen = true;
+    }
+
+    /// Writes again: nobody else does.
+    pub fn thaw(&self) {
+        *self.is_frozen.write().unwrap_or_else(PoisonError::into_inner) = false;
+    }
+
+    /// The right to write, while it is held.
+    pub fn may_write(&self) -> Option<RwLockReadGuard<'_, bool>> {
+        let is_frozen = self.is_frozen.read().unwrap_or_else(PoisonError::into_inner);
+        (!*is_frozen).then_some(is_frozen)
     }
 
     pub fn settings(&self) -> &DiskSettings {
@@ -219,6 +241,9 @@ impl DiskTier {
         }
         drop(budget);
         self.evict_to(self.settings.bytes_max - file_bytes);
+        let Some(writing) = self.may_write() else {
+            return false;
+        };
         match self.write_file(&object.hash, &front, &object.body) {
             Ok(()) => {
                 self.index.lock().expect("no holder panics").insert(object.hash, row_bytes);
@@ -228,6 +253,8 @@ impl DiskTier {
                 true
             }
             Err(error) => {
+                // Making room takes the right anew.
+                drop(writing);
                 self.write_failed(&error);
                 false
             }
@@ -271,12 +298,17 @@ impl DiskTier {
         if self.index.lock().expect("no holder panics").remove(hash) {
             self.changes.fetch_add(1, Ordering::Relaxed);
         }
-        // A file that stays is found by the next scan, and then holds what it says or is rotten.
-        let _ = fs::remove_file(self.path(hash));
+        if self.may_write().is_some() {
+            // A file that stays is found by the next scan, and then holds what it says or is rotten.
+            let _ = fs::remove_file(self.path(hash));
+        }
         self.show();
     }
 
     fn evict_to(&self, bytes_max: u64) {
+        let Some(_writing) = self.may_write() else {
+            return;
+        };
         let evicted = self.index.lock().expect("no holder panics").evict_to(bytes_max);
         for hash in &evicted {
             let _ = fs::remove_file(self.path(hash));
@@ -290,6 +322,12 @@ impl DiskTier {
 
     /// Writes the index down, if it changed.
     pub fn save_snapshot(&self) {
+        if let Some(_writing) = self.may_write() {
+            self.write_snapshot();
+        }
+    }
+
+    fn write_snapshot(&self) {
         let changes = self.changes.load(Ordering::Relaxed);
         if changes == self.changes_saved.load(Ordering::Relaxed) {
             return;

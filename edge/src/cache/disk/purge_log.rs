@@ -63,6 +63,11 @@ impl PurgeLog {
         Ok(Self { path, tail: Mutex::new(Tail { file, bytes }) })
     }
 
+    /// Opens the file again for the next purge: another process may have replaced it.
+    pub fn reopen(&self) {
+        self.tail.lock().expect("no holder panics").file = None;
+    }
+
     /// Writes a purge down; with `sync`, it is on the disk when this returns.
     pub fn append(&self, purge: &Purge, stamp: u64, sync: bool) -> std::io::Result<()> {
         let (kind, text) = match &purge.scope {

@@ -156,3 +156,33 @@ fn files(folder: &Path) -> Vec<PathBuf> {
         .flat_map(|shard| fs::read_dir(shard.path()).unwrap().flatten().map(|file| file.path()))
         .collect()
 }
+
+/// While another process writes to the folder, this one reads what it knows and touches nothing.
+#[test]
+fn a_frozen_tier_reads_and_leaves_the_disk_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let one = tier(folder.path(), 1 << 20);
+    let (first, second) = (object(1, 1_000), object(2, 1_000));
+    assert!(one.write(&first));
+    one.freeze();
+    let list = || {
+        let mut list = files(folder.path());
+        list.sort();
+        list
+    };
+    let before = list();
+    assert!(folder.path().join("index.snapshot").exists());
+    assert!(!one.write(&second));
+    assert!(one.read(&first.hash).is_some());
+    one.remove(&first.hash);
+    one.save_snapshot();
+    assert_eq!(list(), before);
+
+    // The other process has all of it by the index alone.
+    let two = tier(folder.path(), 1 << 20);
+    assert!(two.read(&first.hash).is_some());
+    assert!(two.write(&second));
+    drop(two);
+    one.thaw();
+    assert!(one.write(&first) && one.write(&second));
+}

@@ -18,6 +18,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::*;
 
+mod leaving;
 mod smuggling;
 mod tls;
 

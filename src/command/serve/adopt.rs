@@ -1,0 +1,62 @@
+//! What of another configuration a running server adopts.
+
+use origin::Library;
+use platform::DataDir;
+use platform::config::{Config, IpPrefix};
+use platform::http::HttpLimits;
+use platform::telemetry::{AccessSample, LogHandle};
+use platform::tls::Tls;
+use tokio::sync::watch;
+
+use crate::access::Access;
+use crate::cli::ConfigArgs;
+use crate::command::{configured_presets, load_config};
+use crate::front::Front;
+
+/// What of a new configuration can change while running.
+pub(super) struct Adopting<'a> {
+    pub(super) log: &'a LogHandle,
+    pub(super) tls: Option<Tls>,
+    pub(super) limits: watch::Sender<HttpLimits>,
+    pub(super) trusted_proxies: watch::Sender<Vec<IpPrefix>>,
+    pub(super) library: Library,
+    pub(super) access: Access,
+    pub(super) front: Front,
+    pub(super) sample: watch::Sender<AccessSample>,
+    pub(super) data: &'a DataDir,
+}
+
+impl Adopting<'_> {
+    /// Reads the configuration again; gives what counts from now on. A bad one changes nothing.
+    pub(super) fn reload(&self, arguments: &ConfigArgs, current: Config) -> Config {
+        let new = match load_config(arguments, Vec::new()) {
+            Ok(loaded) => loaded.config,
+            Err(error) => {
+                tracing::error!(%error, "the configuration was not reloaded");
+                return current;
+            }
+        };
+        let changes = current.changes(&new);
+        if let Err(error) = self.log.set_level(&new.log.level) {
+            tracing::error!(%error, "the log level was not changed");
+        }
+        self.limits.send_replace(HttpLimits::from(&new.limits));
+        self.trusted_proxies.send_replace(new.net.trusted_proxies.clone());
+        self.front.reload(&new);
+        self.sample.send_replace(AccessSample::from(&new.log));
+        self.library.set_presets(configured_presets(&new));
+        if let Err(error) = self.access.reload(&new, self.data) {
+            tracing::error!(%error, "the signing keys were not changed");
+        }
+        if let Some(tls) = &self.tls
+            && let Err(error) = tls.reload(&new.tls)
+        {
+            tracing::error!(%error, "the certificates were not changed");
+        }
+        tracing::info!(changed = ?changes.at_run_time, "configuration reloaded");
+        if !changes.at_restart.is_empty() {
+            tracing::warn!(keys = ?changes.at_restart, "these keys change at the next start");
+        }
+        new
+    }
+}
