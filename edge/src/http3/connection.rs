@@ -27,6 +27,10 @@ const LAST_REQUEST_ID: u64 = (1 << 62) - 4;
 const GRACE_MIN: Duration = Duration::from_millis(100);
 const GRACE_MAX: Duration = Duration::from_secs(1);
 
+/// How long, at least, later ones are refused one by one before the connection is closed: a client
+/// that was not run for a while learns that way that nothing was done of its request.
+const LAST_MIN: Duration = Duration::from_millis(500);
+
 /// How often an idle connection is looked at, and how long it may lie while others wait.
 const IDLE_TICK: Duration = Duration::from_secs(1);
 const CROWDED_IDLE: Duration = Duration::from_secs(1);
@@ -48,8 +52,8 @@ enum Leaving {
     No,
     /// Said that it will end; takes what is on its way until then.
     Announced(Instant),
-    /// Said where it ends; finishes what it took.
-    Last,
+    /// Said where it ends; finishes what it took, and refuses more until then at least.
+    Last(Instant),
 }
 
 /// Serves a connection to its end.
@@ -77,14 +81,15 @@ where
     let mut tick = tokio::time::interval(IDLE_TICK);
     let mut end = phase.clone();
     loop {
-        let announced = match leaving {
-            Leaving::Announced(until) => Some(until),
-            _ => None,
+        let (announced, last) = match leaving {
+            Leaving::No => (None, None),
+            Leaving::Announced(until) => (Some(until), None),
+            Leaving::Last(until) => (None, Some(until)),
         };
         tokio::select! {
             stream = quic.accept_bi() => {
                 let Ok((send, receive)) = stream else { return };
-                if leaving == Leaving::Last {
+                if last.is_some() {
                     reject(send, receive);
                     continue;
                 }
@@ -114,9 +119,9 @@ where
             }
             () = sleep_until(announced), if announced.is_some() => {
                 goaway(&mut control, next_id).await;
-                leaving = Leaving::Last;
+                leaving = Leaving::Last(Instant::now() + quic.rtt().clamp(LAST_MIN, GRACE_MAX));
             }
-            () = none(&mut in_flight), if leaving == Leaving::Last => {
+            () = none_after(last, &mut in_flight), if last.is_some() => {
                 return quic.close(Code::NO_ERROR.to_varint(), b"");
             }
         }
@@ -154,8 +159,9 @@ async fn after(phase: &mut watch::Receiver<Phase>, seen: Phase) -> Phase {
     phase.wait_for(|phase| seen < *phase).await.map_or(Phase::Ended, |phase| *phase)
 }
 
-/// Waits until no request is under way.
-async fn none(in_flight: &mut watch::Receiver<usize>) {
+/// Waits for an instant, then until no request is under way.
+async fn none_after(instant: Option<Instant>, in_flight: &mut watch::Receiver<usize>) {
+    sleep_until(instant).await;
     let _ = in_flight.wait_for(|count| *count == 0).await;
 }
 

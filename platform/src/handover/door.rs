@@ -168,15 +168,12 @@ impl Heir {
     /// # Errors
     /// When it has gone.
     pub async fn ready(&mut self, patience: Duration) -> Result<(), HandoverError> {
-        let outcome = match tokio::time::timeout(patience, self.receive()).await {
-            Ok(outcome) => outcome,
-            Err(_) => {
-                self.end_it();
-                // What it says in its last moment is not heard.
-                let end = async { while self.receive().await.is_ok() {} };
-                let _ = tokio::time::timeout(END_TIMEOUT, end).await;
-                return Err(HandoverError::Late);
-            }
+        let Ok(outcome) = tokio::time::timeout(patience, self.receive()).await else {
+            self.end_it();
+            // What it says in its last moment is not heard.
+            let end = async { while self.receive().await.is_ok() {} };
+            let _ = tokio::time::timeout(END_TIMEOUT, end).await;
+            return Err(HandoverError::Late);
         };
         match outcome? {
             Message::Ready => Ok(()),

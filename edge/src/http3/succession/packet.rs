@@ -94,13 +94,13 @@ fn parse(header: &[u8; HEADER_BYTES], len: usize) -> Option<RecvMeta> {
         0 => None,
         _ => Some(read_ip(&header[23..39], flags & OURS_IS_V6 != 0)?),
     };
-    let mut meta = RecvMeta::default();
-    meta.addr = addr;
-    meta.len = len;
-    meta.stride = if stride == 0 { len } else { stride };
-    meta.ecn = EcnCodepoint::from_bits(flags & ECN_MASK);
-    meta.dst_ip = dst_ip;
-    Some(meta)
+    Some(RecvMeta {
+        addr,
+        len,
+        stride: if stride == 0 { len } else { stride },
+        ecn: EcnCodepoint::from_bits(flags & ECN_MASK),
+        dst_ip,
+    })
 }
 
 fn write_ip(ip: IpAddr, bytes: &mut [u8]) {

@@ -259,9 +259,8 @@ async fn mixed_batches_are_taken_apart() {
     // A shorter last one.
     batch.extend([&[0x41][..], &of_first, &[9]].concat());
     let stride = short(&of_first, 0).len();
-    let mut meta = RecvMeta::default();
-    meta.addr = client.local_addr().unwrap();
-    (meta.len, meta.stride) = (batch.len(), stride);
+    let (addr, len) = (client.local_addr().unwrap(), batch.len());
+    let mut meta = RecvMeta { addr, len, stride, ..RecvMeta::default() };
     second.socket.sort_for_test(&mut batch, &mut meta);
     assert_eq!(meta.len, 3 * stride);
     let kept: Vec<_> = batch[..meta.len].chunks(stride).map(|d| *d.last().unwrap()).collect();
