@@ -83,7 +83,7 @@ struct Answer {
 }
 
 enum Session {
-    Http1(http1::Http1),
+    Http1(Box<http1::Http1>),
     Http2(http2::Http2),
     Http3(http3::Http3),
 }
@@ -100,9 +100,10 @@ impl Version {
     async fn connect(self, address: SocketAddr) -> Result<Session> {
         let tls = |alpn| Ok::<_, Error>(Some(Arc::new(tls::config(alpn).map_err(Error::other)?)));
         Ok(match self {
-            Self::Http1 => Session::Http1(http1::Http1::connect(address, None).await?),
+            Self::Http1 => Session::Http1(Box::new(http1::Http1::connect(address, None).await?)),
             Self::Https1 => {
-                Session::Http1(http1::Http1::connect(address, tls(b"http/1.1")?).await?)
+                let tls = tls(b"http/1.1")?;
+                Session::Http1(Box::new(http1::Http1::connect(address, tls).await?))
             }
             Self::H2c => Session::Http2(http2::Http2::connect(address, None).await?),
             Self::H2 => Session::Http2(http2::Http2::connect(address, tls(b"h2")?).await?),
