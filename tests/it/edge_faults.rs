@@ -25,13 +25,6 @@ pub(crate) fn edge(folder: &Path, double: &Double, text: &str) -> Server {
     Server::start_with(&folder.join("edge"), &arguments, &[])
 }
 
-/// A counter's value.
-fn metric(server: &Server, name: &str) -> f64 {
-    let text = Client::new(server.ops).get("/metrics").text().to_owned();
-    let line = text.lines().find(|line| line.starts_with(&format!("{name} ")));
-    line.and_then(|line| line.rsplit(' ').next()?.parse().ok()).unwrap_or_default()
-}
-
 /// Asks until the answer is from memory: a fill ends a moment after its last byte.
 pub(crate) fn until_hit(client: &mut Client, path: &str, whole: &[u8]) {
     let deadline = Instant::now() + BOUND;
@@ -224,7 +217,7 @@ fn a_break_in_the_middle_is_mended() {
     let ranges: Vec<_> = asked.iter().map(|asked| asked.header("range")).collect();
     assert_eq!(ranges.len(), 2, "{ranges:?}");
     assert_eq!(asked[1].header("if-range"), "\"a\"");
-    assert!((metric(&server, "streamverse_cache_resumed_fills_total") - 1.0).abs() < 0.1);
+    assert!((server.metric("streamverse_cache_resumed_fills_total") - 1.0).abs() < 0.1);
 }
 
 fn titles() -> Double {
@@ -279,7 +272,7 @@ fn a_full_disk_costs_no_answer() {
     }
     server.wait_for_log("disk");
     assert!(server.log().contains("going on from memory"), "{}", server.log());
-    assert!(metric(&server, "streamverse_cache_disk_errors_total") >= 1.0);
+    assert!(server.metric("streamverse_cache_disk_errors_total") >= 1.0);
     for number in 0..40 {
         let hit = client.get(&path(number));
         assert!(hit.header("cache-status").contains(";hit"), "{}", hit.header("cache-status"));
@@ -305,7 +298,7 @@ fn a_read_only_disk_is_read() {
         client.get("/vod/title/kept.m4s");
         std::thread::sleep(Duration::from_millis(100));
     }
-    assert!((metric(&server, "streamverse_cache_disk_writes_total") - 1.0).abs() < 0.1);
+    assert!((server.metric("streamverse_cache_disk_writes_total") - 1.0).abs() < 0.1);
     server.signal("TERM");
     assert_eq!(server.wait(), Some(0));
 
@@ -318,7 +311,7 @@ fn a_read_only_disk_is_read() {
         assert!(client.get("/vod/title/new.m4s").body == noise(100_000));
         std::thread::sleep(Duration::from_millis(50));
     }
-    assert!(metric(&server, "streamverse_cache_disk_errors_total") >= 1.0, "{}", server.log());
+    assert!(server.metric("streamverse_cache_disk_errors_total") >= 1.0, "{}", server.log());
     assert!(server.log().contains("going on from memory"), "{}", server.log());
     server.signal("TERM");
     assert_eq!(server.wait(), Some(0));

@@ -117,6 +117,9 @@ fn roles_and_upstreams_belong_together() {
     assert!(message.contains("--roles edge"), "{message}");
 }
 
+/// Times that everything is asked for until it lies on the disk.
+const ROUNDS_MAX: usize = 20;
+
 /// What lies on the disk of an edge is there for the process that takes over.
 #[test]
 fn an_edge_hands_its_disk_over() {
@@ -128,9 +131,15 @@ fn an_edge_hands_its_disk_over() {
     let (edge_data, edge) = edge(&folder, &origin, text);
     let root = root(&edge_data);
     let served = same_bytes::everything_below(&edge, &root, "ladder");
-    // What is asked for twice goes to the disk.
-    let again = same_bytes::everything_below(&edge, &root, "ladder");
-    assert!(served == again);
+    // What is asked for twice goes to the disk, unless enough is on its way there: then the next
+    // request sends it.
+    for _ in 0..ROUNDS_MAX {
+        let again = same_bytes::everything_below(&edge, &root, "ladder");
+        assert!(served == again);
+        if served.len() as f64 <= edge.metric("streamverse_cache_disk_objects ") {
+            break;
+        }
+    }
     let config = folder.join("edge.toml");
     let arguments = ["--take-over", "--roles", "edge", "--config", tools::text(&config)];
     let variables = [("TEST_SHIELD_SECRET", SECRET)];
@@ -139,15 +148,10 @@ fn an_edge_hands_its_disk_over() {
     origin.kill();
     let mut client = second.client();
     let segments: Vec<_> = served.iter().filter(|(url, _)| url.ends_with(".m4s")).collect();
-    let mut hits = 0;
-    for (url, body) in &segments {
+    assert!(10 < segments.len());
+    for (url, body) in segments {
         let (code, how, got) = status(&mut client, url);
-        // The last ones may not have been written yet when the disk changed hands.
-        if code == 200 {
-            assert!(got == **body && how.contains("hit"), "{url}: {how}");
-            hits += 1;
-        }
+        assert!(code == 200 && got == *body && how.contains("hit"), "{url}: {code} {how}");
     }
-    assert!(10 < hits && 9 * segments.len() <= 10 * hits, "{hits} of {}", segments.len());
     assert_eq!(edge.wait(), Some(0));
 }

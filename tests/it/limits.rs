@@ -101,18 +101,11 @@ fn code(answer: &Answer) -> String {
     answer.json()["code"].as_str().unwrap_or_default().to_owned()
 }
 
-/// The value of a metric, by the beginning of its line.
-fn metric(server: &Server, name: &str) -> f64 {
-    let text = Client::new(server.ops).get("/metrics").text().to_owned();
-    let line = text.lines().find(|line| line.starts_with(name));
-    line.and_then(|line| line.rsplit(' ').next()?.parse().ok()).unwrap_or(0.0)
-}
-
 #[track_caller]
 fn wait_for_metric(server: &Server, name: &str, least: f64) {
     let deadline = Instant::now() + Duration::from_secs(20);
-    while metric(server, name) < least {
-        assert!(Instant::now() < deadline, "{name} is {}", metric(server, name));
+    while server.metric(name) < least {
+        assert!(Instant::now() < deadline, "{name} is {}", server.metric(name));
         std::thread::sleep(Duration::from_millis(50));
     }
 }
@@ -142,7 +135,7 @@ fn limits_of_addresses_are_hit_and_recovered_from() {
     for _ in 0..20 {
         assert_eq!(get_from(&mut client, "203.0.113.1", "/health").status, 200);
     }
-    assert!(metric(&server, "streamverse_rate_limited_total{limit=\"address\"}") >= 2.0);
+    assert!(server.metric("streamverse_rate_limited_total{limit=\"address\"}") >= 2.0);
     std::thread::sleep(Duration::from_secs(seconds + 1));
     assert_eq!(get_from(&mut client, "203.0.113.1", path).status, 200);
 }
@@ -231,7 +224,7 @@ fn manifests_go_on_while_segments_are_shed() {
     assert_eq!(client.get_with("/vod/t/fmp4/sd/v1/100.m4s", &[]).status, 200);
     // The gauges are of a moment ago.
     std::thread::sleep(Duration::from_millis(300));
-    assert_eq!(metric(&server, "streamverse_load_running "), 0.0);
+    assert_eq!(server.metric("streamverse_load_running "), 0.0);
 }
 
 fn cmcd(text: &str) -> String {
@@ -266,7 +259,7 @@ fn the_next_object_is_a_hit() {
         let again = client.get_with(&path, &[("CMCD-Session", "sid=\"c\"")]);
         assert!(again.header("cache-status").contains("hit"), "{again:?}");
     }
-    assert_eq!(metric(&server, "streamverse_prefetch_used_total"), 2.0);
+    assert_eq!(server.metric("streamverse_prefetch_used_total"), 2.0);
     for bad in
         ["/vod/other/1.m4s", "../../../../../x.m4s", "http://127.0.0.1:1/x", "/~t/vod/t/x.m4s"]
     {
@@ -333,13 +326,10 @@ fn what_players_say_is_counted_logged_and_written_down() {
     );
 
     wait_for_metric(&server, "streamverse_cmcd_sessions_ended_total", 40.0);
-    assert_eq!(
-        metric(&server, "streamverse_cmcd_requests_total{format=\"h\",object=\"v\"}"),
-        120.0
-    );
-    assert_eq!(metric(&server, "streamverse_cmcd_reports_total"), 6.0);
-    assert_eq!(metric(&server, "streamverse_cmcd_reports_refused_total"), 3.0);
-    assert_eq!(metric(&server, "streamverse_cmcd_startup_seconds_count"), 40.0);
+    assert_eq!(server.metric("streamverse_cmcd_requests_total{format=\"h\",object=\"v\"}"), 120.0);
+    assert_eq!(server.metric("streamverse_cmcd_reports_total"), 6.0);
+    assert_eq!(server.metric("streamverse_cmcd_reports_refused_total"), 3.0);
+    assert_eq!(server.metric("streamverse_cmcd_startup_seconds_count"), 40.0);
     wait_for_metric(&server, "streamverse_cmcd_events_written_total", 166.0);
     std::thread::sleep(Duration::from_millis(200));
     let written = std::fs::read_to_string(&events).expect("it was written");

@@ -139,6 +139,13 @@ impl Server {
         }
     }
 
+    /// The value of the first metric whose line begins so; 0 for one that is not there.
+    pub(crate) fn metric(&self, name: &str) -> f64 {
+        let text = Client::new(self.ops).get("/metrics").text().to_owned();
+        let line = text.lines().find(|line| line.starts_with(name));
+        line.and_then(|line| line.rsplit(' ').next()?.parse().ok()).unwrap_or_default()
+    }
+
     pub(crate) fn client(&self) -> Client {
         Client::new(self.media)
     }

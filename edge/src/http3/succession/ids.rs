@@ -1,6 +1,7 @@
 //! Connection ids that tell whose they are.
 
 use quinn::{ConnectionId, ConnectionIdGenerator};
+use quinn_proto::InvalidCid;
 
 use super::Lineage;
 
@@ -8,6 +9,10 @@ use super::Lineage;
 /// quinn 20, Chromium 8, ngtcp2 18.
 const RANDOM_BYTES: usize = 8;
 pub(super) const ID_BYTES: usize = RANDOM_BYTES + 2;
+
+/// So many generations back an id may be of one of ours. What it names may be gone with its process,
+/// and gets a reset; anything else is noise.
+const GENERATIONS: u16 = 8;
 
 /// Packet types of long headers (RFC 9000 17.2), in the same place in version 1 and its drafts.
 const LONG_HEADER: u8 = 0x80;
@@ -65,6 +70,14 @@ impl ConnectionIdGenerator for ConnectionIds {
         aws_lc_rs::rand::fill(random).expect("the system has random numbers");
         masked.copy_from_slice(&(self.mask(random) ^ self.generation).to_be_bytes());
         ConnectionId::new(&id)
+    }
+
+    fn validate(&self, id: &ConnectionId) -> Result<(), InvalidCid> {
+        let age = self.generation_of(id).map(|generation| self.generation.wrapping_sub(generation));
+        match age {
+            Some(age) if age < GENERATIONS => Ok(()),
+            _ => Err(InvalidCid),
+        }
     }
 
     fn cid_len(&self) -> usize {

@@ -27,6 +27,14 @@ fn ids_tell_their_generation_to_the_family_alone() {
         as_strangers_see.insert(stranger.generation_of(&of_one));
     }
     assert!(50 < as_strangers_see.len());
+    // What nobody of the family made is noise, and not worth an answer.
+    let (of_one, of_two) = (one.generate_cid(), two.generate_cid());
+    assert!(two.validate(&of_one).is_ok() && two.validate(&of_two).is_ok());
+    let strange = (0..1_000).filter(|_| {
+        let id = ConnectionIds::new(&Lineage::first()).generate_cid();
+        one.validate(&id).is_ok()
+    });
+    assert!(strange.count() < 10);
     assert_eq!(one.generation_of(&[7; 20]), None);
     let last: Lineage = serde_json::from_value(serde_json::json!({
         "generation": 65_535, "key": vec![7; 32],
