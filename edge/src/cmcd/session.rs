@@ -31,9 +31,12 @@ pub struct Noted {
     pub ended: Option<SessionSummary>,
 }
 
+/// Sessions by id.
+type Shard = IndexMap<Box<str>, Session, RandomState>;
+
 #[derive(Debug)]
 pub struct Sessions {
-    shards: Box<[Mutex<IndexMap<Box<str>, Session, RandomState>>]>,
+    shards: Box<[Mutex<Shard>]>,
     hasher: RandomState,
     shard_max: usize,
     idle_ms: u64,
