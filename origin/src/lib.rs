@@ -22,8 +22,8 @@ mod query;
 mod resources;
 mod segment_source;
 mod service;
+mod single_file;
 pub mod sweep;
-mod text_file;
 mod ts_source;
 
 #[doc(hidden)]

@@ -17,8 +17,8 @@ use crate::loaded::{LoadedAsset, LoadedTrack, TrackContent};
 use crate::manifest::{self, DASH_TYPE, HLS_TYPE};
 use crate::preset::{PROTECTED_PRESETS, Preset, ts_refusal};
 use crate::query::ManifestQuery;
-use crate::segment_source::{FileSource, Fmp4IFrame, Fmp4Segment, SingleFileSource};
-use crate::text_file::{TextFileSource, cue_segment};
+use crate::segment_source::{FileSource, Fmp4IFrame, Fmp4Segment};
+use crate::single_file::{SingleFileSource, cue_segment};
 use crate::ts_source::{TsSegment, ts_iframe};
 
 const MP4_VIDEO: &str = "video/mp4";
@@ -299,7 +299,7 @@ fn text_source(
     let (content_type, bytes): (_, Bytes) = match (packaging, file) {
         (Packaging::Fmp4, MediaFile::SingleFile) => {
             let layout = track.single_file().ok_or_else(|| missing("file"))?.clone();
-            return Ok((MP4_TEXT, Box::new(TextFileSource { track: track.clone(), layout })));
+            return Ok((MP4_TEXT, Box::new(SingleFileSource { track: track.clone(), layout })));
         }
         (Packaging::WebVtt, MediaFile::WholeText) => (VTT_TYPE, write_whole(cues).into()),
         (Packaging::Fmp4, MediaFile::Init) => (MP4_TEXT, init(track)),

@@ -9,15 +9,13 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use packager::fmp4::{
-    MediaSegment, Part, SegmentShape, SingleFile, iframe_sample, media_runs, segment_header_len,
-};
+use packager::fmp4::{MediaSegment, SegmentShape, iframe_sample, media_runs, segment_header_len};
 use packager::index::{IFrameEntry, SegmentEntry};
 use packager::track::Sample;
 use platform::objects::ObjectReader;
 
 use crate::OriginError;
-use crate::body::{ChunkStream, next_chunk};
+use crate::body::ChunkStream;
 use crate::chunk::Chunk;
 use crate::entity::Source;
 use crate::loaded::{LoadedTrack, TrackContent};
@@ -127,45 +125,6 @@ impl Source for Fmp4IFrame {
     fn stream(self: Box<Self>, range: Range<u64>) -> ChunkStream {
         let pieces = self.pieces();
         stream_of(self.track, async move { Ok(pieces) }, range)
-    }
-
-    fn again(&self) -> Box<dyn Source> {
-        Box::new(self.clone())
-    }
-}
-
-/// A whole track as one file: init segment, segment index, and every segment.
-#[derive(Clone)]
-pub(crate) struct SingleFileSource {
-    pub track: Arc<LoadedTrack>,
-    pub layout: Arc<SingleFile>,
-}
-
-impl Source for SingleFileSource {
-    fn len_bytes(&self) -> u64 {
-        self.layout.len_bytes()
-    }
-
-    fn stream(self: Box<Self>, range: Range<u64>) -> ChunkStream {
-        Box::pin(async_stream::try_stream! {
-            let parts: Vec<Part> = self.layout.locate(range).collect();
-            for part in parts {
-                match part {
-                    Part::Head(range) => {
-                        let head = Bytes::copy_from_slice(&self.layout.head()[range]);
-                        yield Chunk::from(head);
-                    }
-                    Part::Segment { index, range } => {
-                        let track = self.track.clone();
-                        let segment = Fmp4Segment { track, index, with_index: false };
-                        let mut chunks = Box::new(segment).stream(range);
-                        while let Some(chunk) = next_chunk(&mut chunks).await {
-                            yield chunk?;
-                        }
-                    }
-                }
-            }
-        })
     }
 
     fn again(&self) -> Box<dyn Source> {

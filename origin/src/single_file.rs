@@ -1,4 +1,4 @@
-//! A track of cues as fragments: one segment, or all of them as one file.
+//! A whole track as one file: init segment, segment index, and every segment, made one at a time.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -8,10 +8,11 @@ use packager::fmp4::{Part, SingleFile, wvtt_segment};
 use packager::text::CueTrack;
 
 use crate::OriginError;
-use crate::body::ChunkStream;
+use crate::body::{ChunkStream, next_chunk};
 use crate::chunk::Chunk;
 use crate::entity::Source;
 use crate::loaded::{LoadedTrack, TrackContent};
+use crate::segment_source::Fmp4Segment;
 
 /// Segment `index` (from 0) of a track of cues.
 pub(crate) fn cue_segment(
@@ -25,14 +26,14 @@ pub(crate) fn cue_segment(
     Ok(wvtt_segment(number, start_ms, end_ms, &cues.cues)?.into())
 }
 
-/// A whole track of cues as one file, made a segment at a time.
+/// The file of a track, of samples or of cues.
 #[derive(Clone)]
-pub(crate) struct TextFileSource {
+pub(crate) struct SingleFileSource {
     pub track: Arc<LoadedTrack>,
     pub layout: Arc<SingleFile>,
 }
 
-impl Source for TextFileSource {
+impl Source for SingleFileSource {
     fn len_bytes(&self) -> u64 {
         self.layout.len_bytes()
     }
@@ -41,15 +42,21 @@ impl Source for TextFileSource {
         Box::pin(async_stream::try_stream! {
             let parts: Vec<Part> = self.layout.locate(range).collect();
             for part in parts {
-                match part {
-                    Part::Head(range) => {
+                match (part, &self.track.content) {
+                    (Part::Head(range), _) => {
                         yield Chunk::from(Bytes::copy_from_slice(&self.layout.head()[range]));
                     }
-                    Part::Segment { index, range } => {
-                        // Samples have a source of their own.
-                        let TrackContent::Cues(cues) = &self.track.content else { continue };
+                    (Part::Segment { index, range }, TrackContent::Cues(cues)) => {
                         let segment = cue_segment(&self.track, cues, index)?;
                         yield Chunk::from(segment.slice(range.start as usize..range.end as usize));
+                    }
+                    (Part::Segment { index, range }, TrackContent::Samples { .. }) => {
+                        let track = self.track.clone();
+                        let segment = Fmp4Segment { track, index, with_index: false };
+                        let mut chunks = Box::new(segment).stream(range);
+                        while let Some(chunk) = next_chunk(&mut chunks).await {
+                            yield chunk?;
+                        }
                     }
                 }
             }
