@@ -92,6 +92,15 @@ impl CacheBody {
     pub fn passed(body: FetchBody, len_bytes: Option<u64>, idle: Duration) -> Self {
         Self { inner: Inner::Stream(pass(body, len_bytes, idle)), left_bytes: len_bytes }
     }
+
+    /// The next bytes, where all that is still to come is in memory: several pieces can then go to
+    /// the socket in one write.
+    pub fn next_at_hand(&mut self) -> Option<Bytes> {
+        let Inner::Whole { pieces, parts } = &mut self.inner else { return None };
+        let bytes = next_part(pieces, parts)?;
+        self.left_bytes = self.left_bytes.map(|left| left.saturating_sub(bytes.len() as u64));
+        Some(bytes)
+    }
 }
 
 impl Body for CacheBody {

@@ -118,8 +118,12 @@ impl AnswerWriter<'_> {
             // No more than the path takes in a round trip: then a turn takes no longer either.
             let window = usize::try_from(path.cwnd).unwrap_or(PIECE_BYTES);
             let piece_bytes = window.clamp(PIECE_BYTES_MIN, PIECE_BYTES);
-            // For `Bytes` this is a reference, for what lies in several pieces a copy.
-            let piece = data.copy_to_bytes(data.remaining().min(piece_bytes));
+            // In one place this is a reference, across several a copy: those that are large enough
+            // go one by one.
+            let first_bytes = data.chunk().len();
+            let is_enough = piece_bytes / 2 <= first_bytes;
+            let wanted_bytes = if is_enough { first_bytes } else { data.remaining() };
+            let piece = data.copy_to_bytes(wanted_bytes.min(piece_bytes));
             let mut header = Vec::with_capacity(16);
             write_frame_header(kind::DATA, piece.len() as u64, &mut header);
             self.set_priority();

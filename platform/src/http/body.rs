@@ -166,7 +166,11 @@ fn split_for_http2<D: Buf>(data: &mut Piece<D>) -> Option<D> {
     let Piece::Whole(piece) = data else {
         return None;
     };
-    let part = piece.copy_to_bytes(HTTP2_PIECE_BYTES);
+    // Of pieces that lie apart, one that is large enough goes as it is: across two it would be copied.
+    let first_bytes = piece.chunk().len();
+    let is_enough = HTTP2_PIECE_BYTES / 2 <= first_bytes;
+    let count = if is_enough { first_bytes.min(HTTP2_PIECE_BYTES) } else { HTTP2_PIECE_BYTES };
+    let part = piece.copy_to_bytes(count);
     match std::mem::replace(data, Piece::Part(part)) {
         Piece::Whole(rest) => Some(rest),
         Piece::Part(_) => None,

@@ -5,6 +5,7 @@ use std::io::IsTerminal;
 
 use tracing_subscriber::EnvFilter;
 
+use super::log_fields::LogFields;
 use crate::config::{Log, LogFormat};
 
 /// Changes the level of a running process.
@@ -35,7 +36,8 @@ pub fn init_log(settings: &Log) -> Result<LogHandle, LogError> {
     {
         LogFormat::Text => {
             let is_terminal = std::io::stderr().is_terminal();
-            let builder = builder.with_ansi(is_terminal).with_env_filter(filter);
+            let builder = builder.fmt_fields(LogFields).with_ansi(is_terminal);
+            let builder = builder.with_env_filter(filter);
             let builder = builder.with_filter_reloading();
             let handle = builder.reload_handle();
             builder.try_init().map_err(set_up)?;

@@ -2,6 +2,7 @@
 
 mod access_detail;
 mod log;
+mod log_fields;
 mod log_writer;
 mod metrics;
 mod observe;
