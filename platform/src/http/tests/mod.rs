@@ -269,7 +269,8 @@ async fn http2_answers_to_head_bring_no_content() {
     let server = start(short_limits());
     let (mut client, _connection) = http2_client(&server).await;
     // Of the service, and refusals of the listener itself.
-    for (path, status, length) in [("/", 200, 6), ("/large", 200, LARGE_BYTES), ("/broken", 500, 34)]
+    for (path, status, length) in
+        [("/", 200, 6), ("/large", 200, LARGE_BYTES), ("/broken", 500, 34)]
     {
         let mut request = request(path);
         *request.method_mut() = http::Method::HEAD;
