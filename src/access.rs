@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use edge::cdn::{Refusal, Renewal};
+use edge::cdn::{Refusal, Renewal, UrlSpace};
 use edge::gate::{self, Admitted, Denied};
 use edge::target::{SignedTarget, Target, TargetError, same_authority};
 use http::header::{self, HeaderValue};
@@ -47,15 +47,54 @@ pub struct Admission {
     /// By its canonical target, without token.
     pub request: Request<()>,
     pub afterwards: Afterwards,
-    /// What a native token grants.
-    pub grant: Option<Grant>,
+    pub opens: Opens,
+    /// What the token is known by, where it names no session; however the request spells it, and
+    /// whatever else stands beside it.
+    pub token: Option<TokenDigest>,
     /// By which the token can be revoked, whosever format it has.
     pub session: Option<String>,
 }
 
 impl Admission {
     fn open(request: Request<()>) -> Self {
-        Self { request, afterwards: Afterwards::default(), grant: None, session: None }
+        let (opens, afterwards) = (Opens::Everything, Afterwards::default());
+        Self { request, afterwards, opens, token: None, session: None }
+    }
+}
+
+/// Tells one token from all others.
+pub type TokenDigest = [u8; 16];
+
+/// What else whoever was let in may have.
+pub enum Opens {
+    /// No token is asked for.
+    Everything,
+    Native(Grant),
+    Cdn {
+        space: UrlSpace,
+        /// Where the request was sent to: `https://cdn.example.org`.
+        origin: String,
+    },
+}
+
+impl Opens {
+    /// Whether `target` could be had by the same token, as far as that can be told.
+    pub fn has(&self, target: &Target) -> bool {
+        match self {
+            Self::Everything => true,
+            Self::Native(grant) => {
+                target.class().is_ok_and(|class| grant.check_path(target.path(), class).is_ok())
+            }
+            Self::Cdn { space, origin } => space.contains(origin, &target.key()),
+        }
+    }
+
+    /// What a native token grants.
+    pub fn native(&self) -> Option<&Grant> {
+        match self {
+            Self::Native(grant) => Some(grant),
+            Self::Everything | Self::Cdn { .. } => None,
+        }
     }
 }
 
@@ -195,6 +234,7 @@ impl Access {
         let signed = read_target(&request).map_err(|error| refuse_target(&error))?;
         let client = client(&request, &settings.trusted_proxies);
         let now = clock::now_s();
+        let text = signed.token.clone();
         let admitted = gate::admit(signed, client, &settings.keys, &self.revocations, now);
         let admitted = admitted.map_err(|denied| self.deny(denied))?;
         let Admitted { target, renewed, grant } = admitted;
@@ -204,7 +244,9 @@ impl Access {
         }
         let request = at(request, &target)?;
         let session = grant.as_ref().and_then(|grant| grant.parts().session.clone());
-        Ok(Admission { request, afterwards: Afterwards::default(), grant, session })
+        let token = text.filter(|_| session.is_none()).map(|text| digest(&text));
+        let opens = grant.map_or(Opens::Everything, Opens::Native);
+        Ok(Admission { request, afterwards: Afterwards::default(), opens, token, session })
     }
 
     #[allow(clippy::result_large_err, reason = "the answer is sent as it is")]
@@ -240,8 +282,11 @@ impl Access {
         }
         let afterwards = Afterwards::of(&verified, &target);
         afterwards.prepare(&mut request);
-        let session = verified.grant.token_id;
-        Ok(Admission { request, afterwards, grant: None, session })
+        let Verified { grant, origin, .. } = verified;
+        let session = grant.token_id;
+        let token = session.is_none().then_some(grant.signed);
+        let opens = Opens::Cdn { space: grant.space, origin };
+        Ok(Admission { request, afterwards, opens, token, session })
     }
 
     fn count(&self, verified: &Verified) {
@@ -301,6 +346,12 @@ impl Access {
         };
         for_every_origin(problem_with(StatusCode::FORBIDDEN, code, detail))
     }
+}
+
+fn digest(token: &str) -> TokenDigest {
+    let mut digest = TokenDigest::default();
+    digest.copy_from_slice(&blake3::hash(token.as_bytes()).as_bytes()[..16]);
+    digest
 }
 
 /// To the same by a renewed token. Nobody else may be sent there.

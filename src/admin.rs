@@ -37,10 +37,10 @@ const EVENT_BYTES_MAX: usize = 16 << 20;
 const EVENTS_MAX: usize = 256;
 
 /// Code of the answer of a server that another one has replaced.
-const REPLACED: &str = "server_replaced";
+pub const REPLACED: &str = "server_replaced";
 /// How often a command asks again that met a server at its end, and after which pause.
-const REPLACED_TRIES: u32 = 20;
-const REPLACED_PAUSE: Duration = Duration::from_millis(100);
+pub const REPLACED_TRIES: u32 = 20;
+pub const REPLACED_PAUSE: Duration = Duration::from_millis(100);
 
 #[derive(Clone)]
 pub struct AdminService {

@@ -17,10 +17,9 @@ use http::header::HeaderName;
 use http::{HeaderMap, Request, Response};
 use origin::body::MediaBody;
 use platform::config::{self, Config, Prefetch};
-use platform::url_token::Grant;
 use prometheus_client::registry::Registry;
 
-use crate::access::{Access, Admission, Guess};
+use crate::access::{Access, Admission, Guess, Opens, TokenDigest};
 use crate::backend::{AnswerBody, Backend};
 use crate::limits::{Client, Judge, Limits, Playback, Token};
 use crate::players::{self, Ahead, Players};
@@ -46,10 +45,9 @@ struct Cmsd {
 /// What is known of a request that was let in.
 struct Viewer {
     client: Option<Client>,
-    token: Option<Token>,
+    token: Option<TokenDigest>,
     cmcd: Option<Cmcd>,
-    /// What a native token grants.
-    grant: Option<Grant>,
+    opens: Opens,
     /// As the token names it.
     session: Option<String>,
 }
@@ -120,12 +118,11 @@ impl Front {
         let judge = self.limits.judge();
         let client = take_address(&judge, access, &request)?;
         let cmcd = self.players.read(&request);
-        let token =
+        let shown =
             (!access.is_open()).then(|| judge.token_in(&request, access.takes_cdn_tokens()));
-        let token = token.flatten();
-        let Admission { request, afterwards, grant, session } =
-            admit(&judge, access, request, client, token)?;
-        let viewer = Viewer { client, token, cmcd, grant, session };
+        let Admission { request, afterwards, opens, token, session } =
+            admit(&judge, access, request, client, shown.flatten())?;
+        let viewer = Viewer { client, token, cmcd, opens, session };
         let playback = viewer.playback();
         judge.take_session(client, playback)?;
         players::note_access(&request, viewer.cmcd.as_ref(), viewer.session());
@@ -196,7 +193,7 @@ impl Front {
         }
         let key = request.uri().path_and_query().map_or("", |target| target.as_str());
         self.ahead.asked(key);
-        self.ahead.plan(request, viewer.cmcd.as_ref(), viewer.grant.as_ref())
+        self.ahead.plan(request, viewer.cmcd.as_ref(), &viewer.opens)
     }
 }
 
@@ -226,7 +223,7 @@ struct Known {
 impl Cmsd {
     fn known(&self, request: &Request<()>, viewer: &Viewer) -> Known {
         let path = request.extensions().get::<QuicPath>().map(QuicPath::measure);
-        let claims = viewer.grant.as_ref().map(|grant| &grant.parts().claims);
+        let claims = viewer.opens.native().map(|grant| &grant.parts().claims);
         let most = claims.and_then(|claims| claims.get("max_bitrate")?.parse::<u64>().ok());
         let dynamic = Dynamic {
             path,

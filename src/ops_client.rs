@@ -17,6 +17,8 @@ use platform::config::Upstream;
 use serde_json::Value;
 use tokio::net::UnixStream;
 
+use crate::admin::{REPLACED, REPLACED_PAUSE, REPLACED_TRIES};
+
 /// To connect, TLS included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// To the end of an answer that ends.
@@ -121,11 +123,23 @@ impl OpsClient {
         body: Option<&Value>,
     ) -> anyhow::Result<Value> {
         let calling = async {
-            let answer = self.send(method, path, &[], body).await?;
-            let status = answer.status();
-            let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX).collect().await;
-            let body = body.map_err(|error| anyhow::anyhow!("the answer broke off: {error}"))?;
-            Ok((status, body.to_bytes()))
+            let mut tries = 1;
+            loop {
+                let answer = self.send(method.clone(), path, &[], body).await?;
+                let status = answer.status();
+                let answer = Limited::new(answer.into_body(), ANSWER_BYTES_MAX).collect().await;
+                let answer =
+                    answer.map_err(|error| anyhow::anyhow!("the answer broke off: {error}"))?;
+                let answer = answer.to_bytes();
+                // Nothing was done: another process listens there by now.
+                let is_replaced = status == StatusCode::SERVICE_UNAVAILABLE
+                    && String::from_utf8_lossy(&answer).contains(REPLACED);
+                if !is_replaced || REPLACED_TRIES <= tries {
+                    break Ok((status, answer));
+                }
+                tries += 1;
+                tokio::time::sleep(REPLACED_PAUSE).await;
+            }
         };
         let answered: anyhow::Result<(StatusCode, Bytes)> =
             tokio::time::timeout(ANSWER_TIMEOUT, calling).await.context("no answer in time")?;

@@ -100,11 +100,16 @@ fn vtt_line(text: &str, query: &str, out: &mut Vec<u8>) {
 }
 
 /// Whether a reference stays on the host that the manifest came from (RFC 3986 4.2): it has neither
-/// a scheme nor an authority.
+/// a scheme nor an authority. Browsers read `\` as `/`, and pass over tabs, line ends, and whatever
+/// is no letter in front (URL Standard 4.4), so `/\host/` names a host, too.
 fn is_relative(reference: &str) -> bool {
     let before_path = reference.find(['/', '?', '#']).unwrap_or(reference.len());
     let has_scheme = reference[..before_path].contains(':');
-    !reference.is_empty() && !has_scheme && !reference.starts_with("//")
+    let seen = reference.trim_start_matches(|first| first <= ' ');
+    let mut seen = seen.chars().filter(|next| !matches!(next, '\t' | '\r' | '\n'));
+    let mut is_slash = || seen.next().is_some_and(|next| matches!(next, '/' | '\\'));
+    let has_authority = is_slash() && is_slash();
+    !reference.is_empty() && !has_scheme && !has_authority
 }
 
 /// The reference with `query` added, or `None` if it is to be left alone.

@@ -53,6 +53,8 @@ struct Address {
 pub struct Verified {
     pub scheme: CdnScheme,
     pub grant: Grant,
+    /// `https://cdn.example.org`, as the grant's URLs begin.
+    pub origin: String,
     /// The token as it stood in the query, for what a manifest leads to.
     pub token_query: Option<String>,
     /// The same, of the renewed token.
@@ -276,7 +278,14 @@ impl Configured {
             Some(edge::cdn::Renewal::Target(target)) => self.scheme.token_query(target),
             _ => None,
         };
-        Ok(Verified { scheme: self.name, grant, token_query, renewed_query, is_repeated: false })
+        Ok(Verified {
+            scheme: self.name,
+            grant,
+            origin: format!("{}://{}", origin.scheme, origin.authority),
+            token_query,
+            renewed_query,
+            is_repeated: false,
+        })
     }
 }
 

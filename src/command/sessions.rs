@@ -26,6 +26,9 @@ pub fn run(arguments: Sessions) -> anyhow::Result<ExitCode> {
             for session in sessions {
                 output::line(&format!("revoked {session}"));
             }
+            if answer["durable"] == false {
+                output::line("the disk did not take it: it is forgotten when the server restarts");
+            }
         }
         Sessions::List { limit, after, server, json: as_json } => {
             let path = format!("/sessions/revoked?limit={limit}&after={after}");

@@ -21,6 +21,8 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 
+use crate::access::TokenDigest;
+
 pub use gate::Gate;
 pub use refuse::Limited;
 
@@ -83,7 +85,7 @@ pub enum Playback<'a> {
     /// By its token: the session's id.
     Session(&'a str),
     /// By a token that names no session.
-    Token(Token),
+    Token(TokenDigest),
     /// As the player says, where there are no tokens.
     Said(&'a str),
     Client(Client),

@@ -11,10 +11,10 @@ use edge::limit::Recent;
 use edge::target::Target;
 use http::{Method, Request};
 use platform::config::Prefetch;
-use platform::url_token::Grant;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 
+use crate::access::Opens;
 use crate::backend::Backend;
 use crate::limits::Gate;
 
@@ -73,12 +73,12 @@ impl Ahead {
         }
     }
 
-    /// What to fetch behind a canonical request, if `grant` opens it.
+    /// What to fetch behind a canonical request, if the same token opens it.
     pub fn plan(
         &self,
         request: &Request<()>,
         cmcd: Option<&Cmcd>,
-        grant: Option<&Grant>,
+        opens: &Opens,
     ) -> Option<Planned> {
         let path = request.uri().path();
         if self.shared.mode == Prefetch::Off || *request.method() != Method::GET {
@@ -89,10 +89,7 @@ impl Ahead {
             None if self.shared.mode == Prefetch::Order => next_in_order(path)?,
             None => return None,
         };
-        if let Some(grant) = grant {
-            grant.check_path(target.path(), target.class().ok()?).ok()?;
-        }
-        Some(Planned(target.key()))
+        opens.has(&target).then(|| Planned(target.key()))
     }
 
     /// Fetches it, unless others are waiting.

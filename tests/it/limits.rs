@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use crate::cdn;
 use crate::client::{Answer, Client, connect, read_answer};
 use crate::server::{Server, streamverse_ok};
 use crate::tools;
@@ -179,6 +180,57 @@ fn guesses_of_tokens_are_few() {
     let limited =
         limited.into_iter().find(|answer| answer.status == 429).expect("there is a limit");
     assert!(limited.header("ratelimit").starts_with("\"session\""), "{limited:?}");
+}
+
+/// An edge that takes CloudFront's tokens, which name no session, in cookies; and the cookies that
+/// open `/vod/ladder/fmp4/`.
+fn edge_with_cookies(folder: &Path, double: &Double, text: &str) -> (Server, String) {
+    let (keys, file) = (cdn::keys(folder), folder.join("edge.toml"));
+    let text = format!(
+        "[net]\ntrusted_proxies = [\"127.0.0.1\"]\n{text}\n[[upstream]]\nurl = \"http://{}\"\n{}{}",
+        double.address,
+        cdn::key_entry(&keys, "cloudfront", "k1", "p256.pem", "p256.pub"),
+        cdn::delivery("cloudfront", "cookie"),
+    );
+    tools::write(&file, text.as_bytes());
+    let arguments = ["--roles", "edge", "--config", tools::text(&file)];
+    let server = Server::start_closed_with(&folder.join("data"), &arguments, &[]);
+    let path = "/vod/ladder/fmp4/sd/v1/1.m4s";
+    let more = ["--carry", "cookie", "--prefix", "/vod/ladder/fmp4/", path];
+    let signed = cdn::sign("cloudfront", &keys.join("p256.pem"), &more);
+    let (_, cookies) = signed.headers.into_iter().next().expect("cookies");
+    (server, cookies)
+}
+
+/// What a viewer adds to its requests makes no other viewer of it.
+#[test]
+fn a_token_without_session_is_one_viewer() {
+    let double = Double::start(Duration::ZERO);
+    let text = "[rate_limit]\nexempt = []\nsession_per_second = 0.01\nsession_burst = 5\n";
+    let folder = tools::folder("limits-dressed");
+    let (server, cookies) = edge_with_cookies(&folder, &double, text);
+    let statuses = (0..8).map(|number| {
+        let cookies = format!("{cookies}; other={number}");
+        let headers = [("Cookie".to_owned(), cookies)];
+        cdn::get(server.media, "/vod/ladder/fmp4/sd/v1/1.m4s", &headers).status
+    });
+    assert_eq!(statuses.collect::<Vec<_>>(), [200, 200, 200, 200, 200, 429, 429, 429]);
+}
+
+/// A hint is followed where the token of the request that bears it leads.
+#[test]
+fn nothing_is_fetched_ahead_that_the_token_does_not_open() {
+    let double = Double::start(Duration::ZERO);
+    let (server, cookies) = edge_with_cookies(&tools::folder("limits-scope"), &double, "");
+    let headers = [("Cookie".to_owned(), cookies)];
+    for next in ["/vod/ladder/cmaf/sd/v1/2.m4s", "2.m4s"] {
+        let said = cmcd(&format!("nor=\"{next}\",sid=\"a\",v=2"));
+        let path = format!("/vod/ladder/fmp4/sd/v1/1.m4s{said}");
+        assert_eq!(cdn::get(server.media, &path, &headers).status, 200);
+    }
+    double.wait_for("/vod/ladder/fmp4/sd/v1/2.m4s");
+    let asked = double.asked();
+    assert!(!asked.iter().any(|head| head.contains("/cmaf/")), "{asked:?}");
 }
 
 /// A slow origin and more viewers than places: segments are turned away at once, manifests and health

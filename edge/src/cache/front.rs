@@ -295,6 +295,7 @@ impl<F: Fetch> Cache<F> {
     /// memory. Blocks while something is being written.
     pub fn freeze(&self) {
         if let Some(disk) = &self.shared.disk {
+            disk.save_vary(&self.shared.variants.rows());
             disk.freeze();
         }
     }

@@ -19,6 +19,9 @@ const ADDRESS_ATTRIBUTES: [(&str, &str, bool); 10] = [
     ("Period", "xlink:href", false),
 ];
 
+/// Entities that every document has (XML 1.0 4.6).
+const PLAIN_ENTITIES: [&str; 5] = ["amp;", "lt;", "gt;", "quot;", "apos;"];
+
 /// Where in the document the next byte stands.
 #[derive(Debug, Default)]
 pub(super) struct State {
@@ -154,9 +157,10 @@ fn address(bytes: &[u8], query: &str, out: &mut Vec<u8>) {
 }
 
 /// The address with `query` added, as XML writes it (XML 1.0 2.4), or `None` if it is to be left
-/// alone. One that spells characters as numbers could hide a host.
+/// alone. One that spells characters as numbers, or by names of its own, could hide a host.
 fn with_query(address: &str, query: &str) -> Option<String> {
-    if !is_relative(address) || address.contains("&#") {
+    let is_plain = |rest: &str| PLAIN_ENTITIES.iter().any(|entity| rest.starts_with(entity));
+    if !is_relative(address) || !address.split('&').skip(1).all(is_plain) {
         return None;
     }
     let separator = if address.contains('?') { "&amp;" } else { "?" };

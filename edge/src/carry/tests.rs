@@ -105,6 +105,20 @@ fn what_is_held_is_bounded() {
     assert!(Carrying::of_media_type("video/mp4", QUERY).is_none());
 }
 
+/// A host that browsers see and RFC 3986 does not, or that stands in a definition elsewhere.
+#[test]
+fn hidden_hosts_are_left_alone() {
+    for uri in ["/\\h/1.ts", "\\\\h/1.ts", "\\/h/1.ts", "/\t/h/1.ts", " //h/1.ts", "\u{1}/\\h/1.ts"]
+    {
+        let playlist = format!("{uri}\n#EXT-X-MAP:URI=\"{uri}\"\n");
+        assert_eq!(carried_in("audio/mpegurl", &playlist, 64).as_ref(), Ok(&playlist), "{uri:?}");
+        let mpd = format!("<SegmentTemplate media=\"{uri}\"/><BaseURL>{uri}</BaseURL>");
+        assert_eq!(carried_in("application/dash+xml", &mpd, 64).as_ref(), Ok(&mpd), "{uri:?}");
+    }
+    let mpd = "<!DOCTYPE MPD [<!ENTITY h \"//h\">]><SegmentTemplate media=\"&h;/1.m4s\"/>";
+    assert_eq!(carried_in("application/dash+xml", mpd, 64).as_deref(), Ok(mpd));
+}
+
 /// Nothing is lost or made up in what is no manifest at all.
 #[test]
 fn garbage_passes_or_is_refused() {

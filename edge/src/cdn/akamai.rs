@@ -16,7 +16,7 @@
 use http::HeaderName;
 
 use super::base64;
-use super::grant::{Grant, Replay, UrlSpace};
+use super::grant::{Grant, Replay, UrlSpace, digest};
 use super::keys::{Algorithm, KeySet};
 use super::pattern::{IpPrefix, check_wildcard, wildcard_matches};
 use super::refusal::{Refusal, SignError};
@@ -97,6 +97,7 @@ pub(super) fn verify(
     Ok(Grant {
         space,
         expires_at,
+        signed: digest(&key_id, signed.as_bytes()),
         key_id,
         token_id: fields.id.map(|id| options.plain(id)),
         target: clean,

@@ -18,7 +18,7 @@
 use serde::Deserialize;
 
 use super::base64;
-use super::grant::{Grant, Replay, UrlSpace};
+use super::grant::{Grant, Replay, UrlSpace, digest};
 use super::keys::{Algorithm, KeySet};
 use super::pattern::{IpPrefix, check_wildcard, wildcard_matches};
 use super::refusal::{Refusal, SignError};
@@ -105,6 +105,7 @@ pub(super) fn verify(
     Ok(Grant {
         space,
         expires_at,
+        signed: digest(token.key_id, &policy),
         key_id: token.key_id.to_owned(),
         token_id: None,
         target: clean,

@@ -13,6 +13,8 @@ pub struct Grant {
     pub key_id: String,
     /// The token's or the session's own id, for revocation, replay and the log.
     pub token_id: Option<String>,
+    /// Of what was signed: the same for one token, however a request that bears it is dressed up.
+    pub signed: [u8; 16],
     /// The request's target without token and CMCD: what the cache key and the origin see.
     pub target: String,
     /// Cookies that carried the token and go no further.
@@ -38,6 +40,18 @@ pub enum UrlSpace {
     /// The request that was verified. Other requests are checked by themselves: the token has rules
     /// about more than the URL.
     ThisRequest,
+}
+
+/// Tells what one key signed from everything else.
+pub(super) fn digest(key_id: &str, signed: &[u8]) -> [u8; 16] {
+    let mut hasher = blake3::Hasher::new();
+    // The length keeps two pairs apart that read alike when put together.
+    hasher.update(&(key_id.len() as u64).to_be_bytes());
+    hasher.update(key_id.as_bytes());
+    hasher.update(signed);
+    let mut digest = [0; 16];
+    digest.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
+    digest
 }
 
 impl UrlSpace {

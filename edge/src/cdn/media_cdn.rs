@@ -15,7 +15,7 @@
 use http::Method;
 
 use super::base64;
-use super::grant::{Grant, Replay, UrlSpace};
+use super::grant::{Grant, Replay, UrlSpace, digest};
 use super::keys::{Algorithm, KeySet};
 use super::refusal::{Refusal, SignError};
 use super::request::{CMCD, Circumstances, RequestParts, Target, check_length, parse_seconds};
@@ -88,6 +88,7 @@ pub(super) fn verify(
     Ok(Grant {
         space,
         expires_at,
+        signed: digest(fields.key_name, token.message.as_bytes()),
         key_id: fields.key_name.to_owned(),
         token_id: None,
         cookies: if token.is_cookie { vec![COOKIE.to_owned()] } else { Vec::new() },

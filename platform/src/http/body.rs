@@ -89,6 +89,11 @@ impl<B: Body> ServerBody<B> {
         Self::new(Inner::Text { text }, in_flight)
     }
 
+    /// Nothing of it, for HEAD.
+    pub(super) fn without_content(self) -> Self {
+        Self { inner: Inner::Text { text: None }, rest: None, ..self }
+    }
+
     fn new(inner: Inner<B>, in_flight: InFlight) -> Self {
         Self { inner, in_flight, stream: StreamWatch::current(), rest: None }
     }

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HOST, RETRY_AFTER};
+use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, RETRY_AFTER};
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body::Body;
 use hyper::body::Incoming;
@@ -37,6 +37,7 @@ where
     S::Error: Into<BodyError>,
     B: Body + Send + 'static,
     B::Data: Send,
+    B::Error: Into<BodyError>,
 {
     type Response = Answer<B>;
     type Error = Infallible;
@@ -45,12 +46,17 @@ where
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         let is_http2 = request.version() == Version::HTTP_2;
         let in_flight = self.activity.begin(is_http2);
+        let finish = match is_http2 && *request.method() == Method::HEAD {
+            true => without_content,
+            false => |answer| answer,
+        };
         if (self.limits.header_bytes as usize) < header_bytes(&request) {
             let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
-            return Box::pin(std::future::ready(Ok(refusal(status, in_flight))));
+            return Box::pin(std::future::ready(Ok(finish(refusal(status, in_flight)))));
         }
         if !has_one_host(&request) {
-            return Box::pin(std::future::ready(Ok(refusal(StatusCode::BAD_REQUEST, in_flight))));
+            let answer = refusal(StatusCode::BAD_REQUEST, in_flight);
+            return Box::pin(std::future::ready(Ok(finish(answer))));
         }
         request.extensions_mut().insert(self.connection);
         let answer = call_when_ready(self.service.clone(), request);
@@ -62,7 +68,7 @@ where
             if !is_http2 && activity.is_leaving() {
                 answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
-            Ok(answer)
+            Ok(finish(answer))
         })
     }
 }
@@ -91,6 +97,22 @@ async fn answer_in_time<B: Body, E: Into<BodyError>>(
             refusal(StatusCode::SERVICE_UNAVAILABLE, in_flight)
         }
     }
+}
+
+/// An answer to HEAD: its fields say what GET would bring (RFC 9110 9.3.2). Over HTTP/1 hyper leaves
+/// the content out by itself; over HTTP/2 it sends what it is given, which clients take for a
+/// malformed answer.
+fn without_content<B: Body>(mut answer: Answer<B>) -> Answer<B>
+where
+    B::Error: Into<BodyError>,
+{
+    let is_without = matches!(answer.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    if let (false, Some(length)) = (is_without, answer.body().size_hint().exact())
+        && 0 < length
+    {
+        answer.headers_mut().entry(CONTENT_LENGTH).or_insert_with(|| length.into());
+    }
+    answer.map(ServerBody::without_content)
 }
 
 /// Whether a request names its host once, and nowhere otherwise (RFC 9112 3.2, RFC 9113 8.3.1).

@@ -344,6 +344,7 @@ impl DiskTier {
 
     /// Writes down what URLs vary by.
     pub fn save_vary(&self, rows: &[VaryRow]) {
+        let Some(_writing) = self.may_write() else { return };
         let path = self.settings.folder.join("vary.snapshot");
         if let Err(error) = purge_log::replace(&path, &encode_vary(rows)) {
             self.metrics.disk_errors.inc();

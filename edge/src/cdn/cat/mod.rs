@@ -21,7 +21,7 @@ mod renewal;
 mod rules;
 
 use super::base64;
-use super::grant::{Grant, Replay, UrlSpace};
+use super::grant::{Grant, Replay, UrlSpace, digest};
 use super::keys::KeySet;
 use super::refusal::{Refusal, SignError};
 use super::request::{Circumstances, RequestParts, Target};
@@ -119,6 +119,7 @@ pub(super) fn verify(
     Ok(Grant {
         space: UrlSpace::ThisRequest,
         expires_at,
+        signed: digest(&verified.key_id, &verified.payload),
         key_id: verified.key_id,
         token_id,
         target: clean,

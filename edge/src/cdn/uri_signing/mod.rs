@@ -18,7 +18,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use serde_json::Value;
 
 use super::base64;
-use super::grant::{Grant, Renewal, Replay, UrlSpace};
+use super::grant::{self, Grant, Renewal, Replay, UrlSpace};
 use super::keys::KeySet;
 use super::pattern::IpPrefix;
 use super::refusal::{Refusal, SignError};
@@ -76,6 +76,7 @@ pub(super) fn verify(
     Ok(Grant {
         space,
         expires_at,
+        signed: grant::digest(&verified.key_id, &verified.payload),
         key_id: verified.key_id,
         token_id: claims.text("jti")?.map(str::to_owned),
         cookies: if found.is_cookie { vec![PACKAGE.to_owned()] } else { Vec::new() },

@@ -41,6 +41,16 @@ pub(super) fn send(to: impl AsFd, meta: &RecvMeta, datagrams: &[u8]) -> io::Resu
     Ok(())
 }
 
+/// Whether nobody reads at the other end any more. Nothing ever comes from there but the end.
+pub(super) fn is_left(to: impl AsFd) -> bool {
+    let mut slices = [IoSliceMut::new(&mut [])];
+    let mut control = RecvAncillaryBuffer::default();
+    match recvmsg(to, &mut slices, &mut control, RecvFlags::DONTWAIT) {
+        Ok(_) => true,
+        Err(error) => io::Error::from(error).kind() != io::ErrorKind::WouldBlock,
+    }
+}
+
 /// Takes what was passed on, or none when nobody is left who could. What is no packet is left out:
 /// its `len` is 0.
 pub(super) fn receive(from: impl AsFd, buffer: &mut [u8]) -> io::Result<Option<RecvMeta>> {

@@ -102,6 +102,8 @@ impl SharedSocket {
     /// Ways for packets of this process and of all older ones, for the process that reads next.
     pub(in crate::http3) fn ways(&self) -> io::Result<Vec<Elder>> {
         let mut state = self.state();
+        // Most have gone without a packet that would have told; handed on, they would only grow more.
+        state.elders.retain(|elder| !packet::is_left(&elder.packets));
         let mut ways = Vec::new();
         for elder in &state.elders {
             let packets = elder.packets.try_clone()?;

@@ -233,6 +233,22 @@ async fn each_process_gets_its_own_packets() {
     assert_eq!(second.receive().await, [13]);
 }
 
+/// A server may be upgraded more often than descriptors go into one message.
+#[tokio::test]
+async fn processes_that_have_gone_are_not_handed_on() {
+    let mut newest = Process::first();
+    for _ in 0..100 {
+        newest = newest.successor();
+    }
+    let second = newest.successor();
+    let generations = |process: &Process| -> Vec<u16> {
+        process.socket.ways().unwrap().iter().map(|elder| elder.generation).collect()
+    };
+    assert_eq!(generations(&second), [100, 101]);
+    drop(newest);
+    assert_eq!(generations(&second), [101]);
+}
+
 #[tokio::test]
 async fn a_hand_over_that_fails_changes_nothing() {
     let first = Process::first();

@@ -265,6 +265,24 @@ async fn http2_bodies_arrive_whole() {
 }
 
 #[tokio::test]
+async fn http2_answers_to_head_bring_no_content() {
+    let server = start(short_limits());
+    let (mut client, _connection) = http2_client(&server).await;
+    // Of the service, and refusals of the listener itself.
+    for (path, status, length) in
+        [("/", 200, 6), ("/large", 200, LARGE_BYTES), ("/broken", 500, 34)]
+    {
+        let mut request = request(path);
+        *request.method_mut() = http::Method::HEAD;
+        let answer = client.send_request(request).await.unwrap();
+        assert_eq!(answer.status(), status, "{path}");
+        assert_eq!(answer.headers()["content-length"], length.to_string(), "{path}");
+        let body = answer.into_body().collect().await.expect("an answer in due form");
+        assert!(body.to_bytes().is_empty(), "{path}");
+    }
+}
+
+#[tokio::test]
 async fn shutdown_finishes_what_is_under_way() {
     let server = start(short_limits());
     let address = server.local_address().unwrap();
