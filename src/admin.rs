@@ -67,7 +67,7 @@ impl AdminService {
             Ok(work) => work,
             Err(error) => return bad_request(&error.to_string()),
         };
-        match self.ownership.turn().await {
+        match self.ownership.long_turn().await {
             Some(turn) => self.start(work, turn),
             None => {
                 let reason = "another server has taken over; ask again";
@@ -94,7 +94,7 @@ impl AdminService {
             }
         });
         tokio::spawn(async move {
-            run(&library, &feed, &turn, work, sink).await;
+            run(&library, &feed, work, sink).await;
             drop(turn);
         });
         let stream = async_stream::stream! {

@@ -13,7 +13,6 @@ use serde_json::{Value, json};
 
 use crate::clock;
 use crate::feed::Feed;
-use crate::ownership::Turn;
 
 /// Longer than an origin serves a title that is no longer in the store (two seconds), and than it
 /// takes to answer what was asked meanwhile.
@@ -62,7 +61,7 @@ pub type EventSink = Arc<dyn Fn(Event) + Send + Sync>;
 
 /// Does the work and tells `sink` of it, the end included. What edges have to know of it goes into
 /// `feed`.
-pub async fn run(library: &Library, feed: &Feed, turn: &Turn, work: Work, sink: EventSink) {
+pub async fn run(library: &Library, feed: &Feed, work: Work, sink: EventSink) {
     let removed = match &work {
         Work::Remove { id } => Some(id.clone()),
         _ => None,
@@ -70,7 +69,7 @@ pub async fn run(library: &Library, feed: &Feed, turn: &Turn, work: Work, sink: 
     let event = match perform(library, work, &sink).await {
         Ok(result) => {
             if let Some(id) = removed {
-                take_down(feed, turn, id).await;
+                take_down(feed, id).await;
             }
             Event::Done { result }
         }
@@ -84,10 +83,10 @@ pub async fn run(library: &Library, feed: &Feed, turn: &Turn, work: Work, sink: 
 
 /// Has every edge that follows forget a title: now, and again when the last origin over the same
 /// store has noticed that it is gone, since until then an edge may have filled itself anew.
-async fn take_down(feed: &Feed, turn: &Turn, id: String) {
+async fn take_down(feed: &Feed, id: String) {
     let fact = Fact::CachePurged { scope: PurgeScope::Tag(id), is_soft: false };
     feed.publish_later(fact.clone(), NOTICED_EVERYWHERE);
-    match feed.publish_in(turn, vec![fact]).await {
+    match feed.publish(vec![fact]).await {
         Ok(taken) if taken.refused.is_empty() => {}
         Ok(taken) => tracing::error!(refused = ?taken.refused, "edges were not told of a removal"),
         Err(error) => tracing::error!(%error, "edges were not told of a removal"),

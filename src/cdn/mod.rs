@@ -290,8 +290,8 @@ impl Configured {
 }
 
 impl Ledgers<'_> {
-    /// What was written down about sessions and tokens. The replay comes last: only a request that
-    /// is let in uses its token up.
+    /// What was written down about sessions and tokens. The replay comes last: only a token that
+    /// opens its target is used up, also when a limit turns the request away afterwards.
     fn check(
         &self,
         configured: &Configured,

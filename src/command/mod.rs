@@ -88,9 +88,7 @@ pub async fn do_work(config: &Config, work: Work, shown: EventSink) -> anyhow::R
     match DataDir::open(&config.data.dir) {
         Ok(data) => {
             let library = open_library(config, &data)?;
-            let (feed, ownership) = open_feed(&data)?;
-            let turn = ownership.turn().await.context("nobody takes a command's place")?;
-            run(&library, &feed, &turn, work, sink).await;
+            run(&library, &open_feed(&data)?, work, sink).await;
         }
         Err(DataDirError::Owned { path, .. }) => {
             admin::request(&DataDir::admin_socket(&path), &work, &sink).await?;
@@ -107,12 +105,10 @@ pub async fn do_work(config: &Config, work: Work, shown: EventSink) -> anyhow::R
 
 /// The feed of a data directory that this process owns: what is published lies there until a server
 /// tells it.
-pub fn open_feed(data: &DataDir) -> anyhow::Result<(Feed, Ownership)> {
+pub fn open_feed(data: &DataDir) -> anyhow::Result<Feed> {
     let list = Revocations::path_in(data.path());
     let revocations = Revocations::open(&list, clock::now_s())?;
-    let ownership = Ownership::new();
-    let feed = Feed::open(data.path(), Arc::new(revocations), None, ownership.clone())?;
-    Ok((feed, ownership))
+    Feed::open(data.path(), Arc::new(revocations), None, Ownership::new())
 }
 
 /// Absolute paths of the files that a user named: the server has another working directory.

@@ -61,7 +61,7 @@ async fn revoke(server: &ServerArgs, sessions: &[String]) -> anyhow::Result<Valu
         Ok(data) => {
             let until = Revocations::until(clock::now_s());
             let fact = |session: &String| Fact::SessionRevoked { session: session.clone(), until };
-            let (feed, _) = open_feed(&data)?;
+            let feed = open_feed(&data)?;
             let taken = feed.publish(sessions.iter().map(fact).collect()).await?;
             if let Some(error) = taken.refused.first() {
                 bail!("{error}");

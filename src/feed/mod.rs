@@ -126,18 +126,10 @@ impl Feed {
     /// When the system gives no random bytes, or another process has taken over.
     pub async fn publish(&self, facts: Vec<Fact>) -> Result<Taken, PublishError> {
         let turn = self.0.ownership.turn().await.ok_or(PublishError::Replaced)?;
-        self.publish_in(&turn, facts).await
-    }
-
-    /// As [`Self::publish`], for whoever has the right to write already.
-    ///
-    /// # Errors
-    /// When the system gives no random bytes.
-    pub async fn publish_in(&self, turn: &Turn, facts: Vec<Fact>) -> Result<Taken, PublishError> {
         let at_ms = clock::now_ms();
         let event = |fact| Ok(Event { id: new_id(at_ms)?, at_ms, fact });
         let events = facts.into_iter().map(event).collect::<anyhow::Result<Vec<_>>>();
-        let taken = self.take_in(turn, events.map_err(PublishError::Random)?).await;
+        let taken = self.take_in(&turn, events.map_err(PublishError::Random)?).await;
         self.0.metrics.published.inc_by(taken.news as u64);
         Ok(taken)
     }

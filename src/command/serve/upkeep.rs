@@ -55,7 +55,7 @@ impl Upkeep {
 /// Removes what crashed ingests left: at once, and again while others may crash.
 async fn sweep_now_and_then(library: Library, ownership: Ownership) {
     // Another process sweeps when it has taken over.
-    while let Some(turn) = ownership.turn().await {
+    while let Some(turn) = ownership.long_turn().await {
         if let Err(error) = sweep(&library, None, clock::now_ms()).await {
             tracing::warn!(%error, "could not look for what crashed ingests left");
         }
