@@ -1,0 +1,1 @@
+//! Who somebody is: people, staff, machines, their credentials, sessions and profiles.

@@ -1,0 +1,1 @@
+//! The vocabulary that every domain of the control API shares: errors, callers, pages, tags.
