@@ -9,6 +9,7 @@ mod data_dir;
 pub mod feed;
 pub mod handover;
 pub mod http;
+pub mod limit;
 pub mod objects;
 pub mod secret_file;
 pub mod telemetry;
