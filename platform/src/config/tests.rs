@@ -167,16 +167,12 @@ fn unknown_keys_name_the_nearest() {
 
 #[test]
 fn what_is_not_built_says_so() {
-    for section in ["search", "database", "events", "state", "search"] {
+    for section in ["database", "events", "state", "search"] {
         refuse(
             &format!("[{section}]\nhttp = \"off\"\n"),
             &format!("conf.toml:1: `{section}`: `{section}` is not built yet (remove it)"),
         );
     }
-    refuse(
-        "[[tenant]]\nhosts = []\n",
-        "conf.toml:1: `tenant`: `tenant` is not built yet (remove it)",
-    );
     for (packaging, protection) in
         [("cmaf", "cenc"), ("cmaf", "cbcs"), ("ts", "aes-128"), ("ts", "sample-aes")]
     {
