@@ -11,6 +11,7 @@ pub mod feed;
 pub mod handover;
 pub mod http;
 pub mod keyring;
+pub mod limit;
 pub mod objects;
 pub mod secret_file;
 pub mod telemetry;
