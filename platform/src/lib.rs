@@ -10,6 +10,7 @@ pub mod feed;
 pub mod handover;
 pub mod http;
 pub mod objects;
+pub mod outbound;
 pub mod resilience;
 pub mod secret_file;
 pub mod telemetry;

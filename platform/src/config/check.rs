@@ -5,6 +5,7 @@ use super::feed::{check_feed, check_ops};
 use super::guard::{check_cmcd, check_cmsd, check_load, check_rate_limit};
 use super::model::{AcmeChallenge, Tls, TlsCertificate};
 use super::model::{Addressing, ClientAuth, Config, Packaging, Preset, Protection, SigningKey};
+use super::outbound::check_outbound;
 use super::upstream::{check_fetch, check_shield, check_upstreams};
 use crate::url_token::Keyring;
 
@@ -73,6 +74,7 @@ pub(super) fn check(config: &Config) -> Vec<Failed> {
     check_shield(&config.shield, &mut fail);
     check_ops(&config.ops, &mut fail);
     check_feed(&config.feed, &mut fail);
+    check_outbound(&config.outbound, &mut fail);
     check_cdn(&config.cdn, &mut fail);
     check_deliveries(&config.delivery, &config.cdn, &mut fail);
     check_rate_limit(&config.rate_limit, &mut fail);

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::cdn::{Cdn, Delivery};
 use super::feed::Feed;
 use super::guard::{Cmcd, Cmsd, Load, Prefetch, RateLimit};
+use super::outbound::Outbound;
 use super::secret::Secret;
 use super::upstream::{Fetch, Shield, Upstream};
 use super::value::{ByteCount, IpPrefix, Listen};
@@ -36,6 +37,7 @@ pub struct Config {
     pub fetch: Fetch,
     pub shield: Shield,
     pub feed: Feed,
+    pub outbound: Outbound,
     /// Remote origins, for an edge.
     pub upstream: Vec<Upstream>,
     /// Presets beside the built-in ones.
@@ -432,6 +434,7 @@ impl Config {
         example.ops.previous_key = Some(Secret::reference("env:OLD_OPS_KEY"));
         example.ops.names = vec!["edge-1.example.org".to_owned()];
         example.feed = Feed::example();
+        example.outbound = Outbound::example();
         example.upstream = vec![Upstream::example()];
         example.cmcd.events_file = Some(PathBuf::from("/var/log/streamverse/cmcd.jsonl"));
         example.net.trusted_proxies = vec![IpPrefix::EXAMPLE];

@@ -46,7 +46,15 @@ fn the_default_file_names_every_key() {
     let tree = Tree::parse_toml(&uncommented).unwrap();
     let known = Schema::new().all_keys();
     for key in known {
-        let lists = ["cdn.key", "delivery", "preset", "signing_key", "tls.certificate", "upstream"];
+        let lists = [
+            "cdn.key",
+            "delivery",
+            "outbound.peer",
+            "preset",
+            "signing_key",
+            "tls.certificate",
+            "upstream",
+        ];
         let first_entry = lists.iter().fold(key.clone(), |key, list| {
             match key.strip_prefix(&format!("{list}.")) {
                 Some(rest) => format!("{list}[0].{rest}"),
