@@ -13,10 +13,15 @@ pub mod feed;
 pub mod handover;
 pub mod http;
 pub mod journal;
+pub mod keyring;
+pub mod limit;
 pub mod objects;
+pub mod outbound;
+pub mod resilience;
 pub mod secret_file;
 pub mod telemetry;
 pub mod tls;
+pub mod token;
 pub mod url_token;
 
 pub use data_dir::{DataDir, DataDirError};
