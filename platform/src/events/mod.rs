@@ -4,6 +4,7 @@
 //! log. Consumers read it in order, and note what they have handled in an inbox, within the
 //! transaction of the effect: each event has its effect once, whatever crashes.
 
+pub mod bus;
 mod consumer;
 mod dispatch;
 mod event;

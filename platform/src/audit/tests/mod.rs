@@ -212,7 +212,8 @@ async fn sixteen_writers_make_one_chain() {
 
 #[tokio::test]
 async fn records_without_an_exact_form_are_refused() {
-    let Engine { db, .. } = crate::db::testing::sqlite(SCHEMAS).await;
+    let engine = crate::db::testing::sqlite(SCHEMAS).await;
+    let db = engine.db.clone();
     for record in [
         Record { before: Some(json!({ "n": 9_007_199_254_740_993_u64 })), ..record(1) },
         Record { after: Some(json!([-9_007_199_254_740_993_i64])), ..record(1) },

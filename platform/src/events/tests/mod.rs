@@ -1,3 +1,4 @@
+mod carrying;
 mod letters;
 mod relaying;
 

@@ -120,7 +120,8 @@ async fn eight_writers_and_two_relays_lose_and_repeat_nothing() {
 /// The trap of identity columns: a transaction that inserted first commits last.
 #[tokio::test]
 async fn a_transaction_that_commits_late_is_not_passed_over() {
-    let Engine { db, .. } = crate::db::testing::postgres(SCHEMAS).await;
+    let engine = crate::db::testing::postgres(SCHEMAS).await;
+    let db = engine.db.clone();
     let (inserted, mut has_inserted) = watch::channel(false);
     let (release, released) = watch::channel(false);
     let (release, inserted) = (Arc::new(release), Arc::new(inserted));
@@ -157,7 +158,8 @@ async fn a_transaction_that_commits_late_is_not_passed_over() {
 
 #[tokio::test]
 async fn a_commit_wakes_the_relay() {
-    let Engine { db, .. } = crate::db::testing::sqlite(SCHEMAS).await;
+    let engine = crate::db::testing::sqlite(SCHEMAS).await;
+    let db = engine.db.clone();
     let (stop, stopped) = watch::channel(false);
     let options = RelayOptions { poll: Duration::from_secs(600), ..options() };
     let relay = Relay::new(db.clone(), vec![noting("first", |_| false)], options);
