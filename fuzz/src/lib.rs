@@ -41,7 +41,7 @@ pub use pictures::{picture, thumbnails};
 pub use pipeline::pipeline;
 pub use players::cmcd;
 pub use requests::{query, range};
-pub use signed::{target, url_token};
+pub use signed::{access_token, target, url_token};
 pub use text::{text, text_samples};
 pub use ts::ts;
 
@@ -49,7 +49,7 @@ pub use ts::ts;
 pub type Target = fn(&[u8]);
 
 /// All targets by the names of their libFuzzer programs.
-pub const TARGETS: [(&str, Target); 35] = [
+pub const TARGETS: [(&str, Target); 36] = [
     ("demux", demux),
     ("describe", describe),
     ("scanner", scanner),
@@ -71,6 +71,7 @@ pub const TARGETS: [(&str, Target); 35] = [
     ("pipeline", pipeline),
     ("target", target),
     ("url_token", url_token),
+    ("access_token", access_token),
     ("feed", feed),
     ("cache_object", cache_object),
     ("cache_files", cache_files),

@@ -168,6 +168,7 @@ smoke_tests!(
     pipeline,
     target,
     url_token,
+    access_token,
     feed,
     cache_object,
     cache_files,

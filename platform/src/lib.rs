@@ -13,6 +13,7 @@ pub mod http;
 pub mod keyring;
 pub mod objects;
 pub mod secret_file;
+pub mod secrets;
 pub mod telemetry;
 pub mod tls;
 pub mod token;

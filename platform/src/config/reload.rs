@@ -9,7 +9,7 @@ use super::tree::dotted;
 ///
 /// Limits reach connections that are accepted afterwards. The target duration is not here: it
 /// decides the segments of titles, whose URLs promise that their bytes never change.
-pub(super) const AT_RUN_TIME: [&str; 44] = [
+pub(super) const AT_RUN_TIME: [&str; 50] = [
     "cdn.akamai.escape_early",
     "cdn.akamai.header",
     "cdn.akamai.salt",
@@ -25,6 +25,12 @@ pub(super) const AT_RUN_TIME: [&str; 44] = [
     "cdn.uri_signing.decryption_key",
     "cdn.uri_signing.issuer",
     "delivery",
+    "keys.rotate_days.access_tokens",
+    "keys.rotate_days.audit",
+    "keys.rotate_days.content_seeds",
+    "keys.rotate_days.records",
+    "keys.rotate_days.sessions",
+    "keys.rotate_days.url_tokens",
     "limits.content_bytes",
     "limits.header_bytes",
     "limits.header_timeout_seconds",

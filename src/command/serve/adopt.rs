@@ -1,7 +1,6 @@
 //! What of another configuration a running server adopts.
 
 use origin::Library;
-use platform::DataDir;
 use platform::config::{Config, IpPrefix};
 use platform::http::HttpLimits;
 use platform::telemetry::{AccessSample, LogHandle};
@@ -12,6 +11,7 @@ use crate::access::Access;
 use crate::cli::ConfigArgs;
 use crate::command::{configured_presets, load_config};
 use crate::front::Front;
+use crate::keys::KeyRoom;
 
 /// What of a new configuration can change while running.
 pub(super) struct Adopting<'a> {
@@ -23,7 +23,7 @@ pub(super) struct Adopting<'a> {
     pub(super) access: Access,
     pub(super) front: Front,
     pub(super) sample: watch::Sender<AccessSample>,
-    pub(super) data: &'a DataDir,
+    pub(super) keys: KeyRoom,
 }
 
 impl Adopting<'_> {
@@ -43,9 +43,10 @@ impl Adopting<'_> {
         self.limits.send_replace(HttpLimits::from(&new.limits));
         self.trusted_proxies.send_replace(new.net.trusted_proxies.clone());
         self.front.reload(&new);
+        self.keys.reschedule(&new.keys.rotate_days);
         self.sample.send_replace(AccessSample::from(&new.log));
         self.library.set_presets(configured_presets(&new));
-        if let Err(error) = self.access.reload(&new, self.data) {
+        if let Err(error) = self.access.reload(&new) {
             tracing::error!(%error, "the signing keys were not changed");
         }
         if let Some(tls) = &self.tls
