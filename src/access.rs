@@ -5,7 +5,6 @@
 //! refusal is told. A request with a native token in its path is judged by that alone.
 
 use std::net::IpAddr;
-use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use edge::cdn::{Refusal, Renewal, UrlSpace};
@@ -18,7 +17,8 @@ use origin::{allow_every_origin, problem_with};
 use platform::DataDir;
 use platform::config::{CdnScheme, Config, IpPrefix};
 use platform::http::{Connection, came_early, client_address};
-use platform::url_token::{self, Grant, Keyring, Revocations, TOKEN_MARK, key_file};
+use platform::keyring::{Keys, Purpose, Ring};
+use platform::url_token::{self, Grant, Keyring, Revocations, TOKEN_MARK};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -31,6 +31,7 @@ use crate::clock;
 #[derive(Clone)]
 pub struct Access {
     settings: Arc<RwLock<Arc<Settings>>>,
+    own_keys: Keys,
     revocations: Arc<Revocations>,
     /// Outlives the keys: a token is not new because they were read again.
     replays: Arc<Replays>,
@@ -101,7 +102,9 @@ impl Opens {
 /// What changes when the configuration is read again.
 struct Settings {
     keys: Keyring,
-    cdn: CdnTokens,
+    /// By which the keys are told from those of later; none where they are configured.
+    own: Option<OwnKeys>,
+    cdn: Arc<CdnTokens>,
     trusted_proxies: Vec<IpPrefix>,
 }
 
@@ -122,31 +125,59 @@ struct TokenLabels {
     key: String,
 }
 
-/// The keys of the configuration, or the data directory's own where it names none.
-pub fn keyring(config: &Config, data_dir: &Path) -> anyhow::Result<Keyring> {
+/// Which of a ring's keys count, and which one signs.
+#[derive(Clone, Debug, Eq, PartialEq)]
+struct OwnKeys {
+    generation: u64,
+    counting: usize,
+    active: String,
+}
+
+impl OwnKeys {
+    fn of(ring: &Ring, now_ms: i64) -> Option<Self> {
+        let counting = ring.states(now_ms).filter(|(_, state)| state.counts()).count();
+        let active = ring.active(now_ms).ok()?.id().to_owned();
+        Some(Self { generation: ring.generation(), counting, active })
+    }
+}
+
+/// The keys of the configuration, or the server's own where it names none.
+pub fn keyring(config: &Config, own: &Keys) -> anyhow::Result<Keyring> {
     let configured = Keyring::from_config(&config.signing_key)?;
     if !configured.is_empty() {
         return Ok(configured);
     }
-    Ok(Keyring::new(vec![key_file::open_or_make(data_dir)?], None)?)
+    let now_ms = clock::signed_ms();
+    own.ensure(&[Purpose::UrlTokens], now_ms)?;
+    Ok(Keyring::from_ring(&*own.ring(Purpose::UrlTokens)?, now_ms)?)
 }
 
 impl Settings {
-    fn new(config: &Config, data_dir: &Path, is_open: bool) -> anyhow::Result<Self> {
-        let keys = if is_open { Keyring::default() } else { keyring(config, data_dir)? };
+    fn new(config: &Config, own: &Keys, is_open: bool) -> anyhow::Result<Self> {
+        let keys = if is_open { Keyring::default() } else { keyring(config, own)? };
         let cdn = if is_open { CdnTokens::none() } else { CdnTokens::from_config(config)? };
-        Ok(Self { keys, cdn, trusted_proxies: config.net.trusted_proxies.clone() })
+        let cdn = Arc::new(cdn);
+        let is_own = !is_open && config.signing_key.is_empty();
+        let ring = own.ring(Purpose::UrlTokens).ok().filter(|_| is_own);
+        let own = ring.and_then(|ring| OwnKeys::of(&ring, clock::signed_ms()));
+        Ok(Self { keys, own, cdn, trusted_proxies: config.net.trusted_proxies.clone() })
     }
 }
 
 impl Access {
     /// # Errors
     /// When there is no key, or the list of revoked sessions can't be read.
-    pub fn new(config: &Config, data: &DataDir, is_open: bool) -> anyhow::Result<Self> {
+    pub fn new(
+        config: &Config,
+        data: &DataDir,
+        keys: &Keys,
+        is_open: bool,
+    ) -> anyhow::Result<Self> {
         let revocations = Revocations::open(&Revocations::path_in(data.path()), clock::now_s())?;
-        let settings = Settings::new(config, data.path(), is_open)?;
+        let settings = Settings::new(config, keys, is_open)?;
         Ok(Self {
             settings: Arc::new(RwLock::new(Arc::new(settings))),
+            own_keys: keys.clone(),
             revocations: Arc::new(revocations),
             replays: Arc::default(),
             denied: Family::default(),
@@ -161,11 +192,34 @@ impl Access {
     ///
     /// # Errors
     /// As [`Self::new`]; then nothing changes.
-    pub fn reload(&self, config: &Config, data: &DataDir) -> anyhow::Result<()> {
+    pub fn reload(&self, config: &Config) -> anyhow::Result<()> {
         // With its causes, since it goes to the log as it is.
-        let settings = Settings::new(config, data.path(), self.is_open)
+        let settings = Settings::new(config, &self.own_keys, self.is_open)
             .map_err(|error| anyhow::anyhow!("{error:#}"))?;
         *self.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
+        Ok(())
+    }
+
+    /// Adopts the server's own keys as they count now, where they sign its URLs.
+    ///
+    /// # Errors
+    /// When they can't be used; then nothing changes.
+    pub fn follow_keys(&self) -> anyhow::Result<()> {
+        let current = self.settings.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let now_ms = clock::signed_ms();
+        let ring = self.own_keys.ring(Purpose::UrlTokens).ok();
+        let own = ring.as_ref().and_then(|ring| OwnKeys::of(ring, now_ms));
+        let (Some(_), Some(ring), true) = (&current.own, ring, own != current.own) else {
+            return Ok(());
+        };
+        let keys = Keyring::from_ring(&ring, now_ms)?;
+        let trusted_proxies = current.trusted_proxies.clone();
+        let next = Settings { keys, own, cdn: current.cdn.clone(), trusted_proxies };
+        let mut settings = self.settings.write().unwrap_or_else(PoisonError::into_inner);
+        // What a reload put there meanwhile has the new keys already.
+        if Arc::ptr_eq(&settings, &current) {
+            *settings = Arc::new(next);
+        }
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 //! `DIR/admin.sock`: how commands reach the server that owns a data directory.
 //!
-//! `POST /work` takes work on titles as JSON and is answered by a JSON line an event. Everything
-//! else is what the ops listener answers to whoever has the operator key ([`crate::ops`]): the
+//! `POST /work` takes work on titles as JSON and is answered by a JSON line an event; `POST
+//! /keys/rotate` replaces keys, which nobody can from afar. Everything else is what the ops listener answers to whoever has the operator key ([`crate::ops`]): the
 //! socket belongs to the server's user and is open to nobody else.
 
 use std::convert::Infallible;
@@ -25,6 +25,7 @@ use tokio::sync::mpsc;
 use tower_service::Service;
 
 use crate::feed::Feed;
+use crate::keys::KeyRoom;
 use crate::ops::OpsService;
 use crate::ownership::{Ownership, Turn};
 use crate::work::{Event, EventSink, Work, run};
@@ -48,31 +49,53 @@ pub struct AdminService {
     feed: Feed,
     ops: OpsService,
     ownership: Ownership,
+    keys: KeyRoom,
 }
 
 impl AdminService {
-    pub fn new(library: Library, feed: Feed, ops: OpsService, ownership: Ownership) -> Self {
-        Self { library, feed, ops, ownership }
+    pub fn new(
+        library: Library,
+        feed: Feed,
+        ops: OpsService,
+        ownership: Ownership,
+        keys: KeyRoom,
+    ) -> Self {
+        Self { library, feed, ops, ownership, keys }
     }
 
     async fn answer(&self, request: Request<Incoming>) -> Response<MediaBody> {
-        if request.method() != Method::POST || request.uri().path() != "/work" {
-            return self.ops.act(request, "admin.sock").await;
-        }
+        let is_post = request.method() == Method::POST;
+        let is_rotation = match request.uri().path() {
+            "/work" if is_post => false,
+            "/keys/rotate" if is_post => true,
+            _ => return self.ops.act(request, "admin.sock").await,
+        };
         let body = match Limited::new(request.into_body(), WORK_BYTES_MAX).collect().await {
             Ok(body) => body.to_bytes(),
             Err(error) => return bad_request(&error.to_string()),
         };
+        if is_rotation {
+            return self.rotate(&body).await;
+        }
         let work = match serde_json::from_slice(&body) {
             Ok(work) => work,
             Err(error) => return bad_request(&error.to_string()),
         };
         match self.ownership.long_turn().await {
             Some(turn) => self.start(work, turn),
-            None => {
-                let reason = "another server has taken over; ask again";
-                problem_with(StatusCode::SERVICE_UNAVAILABLE, REPLACED, reason)
-            }
+            None => replaced(),
+        }
+    }
+
+    async fn rotate(&self, body: &[u8]) -> Response<MediaBody> {
+        let request = match serde_json::from_slice(body) {
+            Ok(request) => request,
+            Err(error) => return bad_request(&error.to_string()),
+        };
+        match self.keys.rotate(request, "admin.sock").await {
+            Ok(Some(answer)) => Response::new(MediaBody::whole(format!("{answer}\n"))),
+            Ok(None) => replaced(),
+            Err(error) => problem_with(StatusCode::CONFLICT, "not_rotated", &format!("{error:#}")),
         }
     }
 
@@ -107,6 +130,11 @@ impl AdminService {
         };
         Response::new(MediaBody::open_ended(Box::pin(stream)))
     }
+}
+
+fn replaced() -> Response<MediaBody> {
+    let reason = "another server has taken over; ask again";
+    problem_with(StatusCode::SERVICE_UNAVAILABLE, REPLACED, reason)
 }
 
 fn bad_request(reason: &str) -> Response<MediaBody> {

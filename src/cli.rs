@@ -1,5 +1,6 @@
 //! The command line: what the contract promises, with help that teaches.
 
+mod keys;
 mod operator;
 mod sign;
 
@@ -8,6 +9,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use origin::ingest::Layout;
 
+pub use keys::KeysCommand;
 pub use operator::{CacheCommand, Drain, ServerArgs, Sessions};
 pub use sign::{CarryForm, Scheme, Sign, SignCdn};
 
@@ -77,8 +79,12 @@ pub enum Command {
     /// the same are answered. When the state is `drained`, nothing is under way and the server can
     /// be stopped.
     Drain(Drain),
-    /// List, rotate or verify content keys (not built yet).
-    Keys(Unbuilt),
+    /// List, rotate or verify the keys that the server makes for itself.
+    ///
+    /// There is a ring of keys for each purpose: access tokens, signed URLs, what is sealed for
+    /// clients and in the database, seeds of content keys, the audit log.
+    #[command(subcommand)]
+    Keys(KeysCommand),
     /// Create and list people, grant them rights (not built yet).
     Users(Unbuilt),
     /// Create or list tenants (not built yet).

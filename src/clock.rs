@@ -8,6 +8,11 @@ pub fn now_ms() -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// Milliseconds since 1970, as rings of keys and databases count them.
+pub fn signed_ms() -> i64 {
+    i64::try_from(now_ms()).unwrap_or(i64::MAX)
+}
+
 /// Seconds since 1970.
 pub fn now_s() -> u64 {
     now_ms() / 1_000

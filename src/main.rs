@@ -13,6 +13,7 @@ mod command;
 mod control;
 mod feed;
 mod front;
+mod keys;
 mod limits;
 mod media;
 mod ops;
@@ -74,7 +75,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Sessions(arguments) => command::sessions::run(arguments),
         Command::Cache(arguments) => command::cache::run(&arguments),
         Command::Drain(arguments) => command::drain::run(&arguments),
-        Command::Keys(_) => unbuilt("keys", "content protection"),
+        Command::Keys(command) => command::keys::run(command),
         Command::Users(_) => unbuilt("users", "accounts"),
         Command::Tenants(_) => unbuilt("tenants", "accounts"),
         Command::Backup(_) => {

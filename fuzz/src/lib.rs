@@ -43,7 +43,7 @@ pub use pictures::{picture, thumbnails};
 pub use pipeline::pipeline;
 pub use players::cmcd;
 pub use requests::{query, range};
-pub use signed::{target, url_token};
+pub use signed::{access_token, target, url_token};
 pub use text::{text, text_samples};
 pub use ts::ts;
 
@@ -51,7 +51,7 @@ pub use ts::ts;
 pub type Target = fn(&[u8]);
 
 /// All targets by the names of their libFuzzer programs.
-pub const TARGETS: [(&str, Target); 36] = [
+pub const TARGETS: &[(&str, Target)] = &[
     ("demux", demux),
     ("describe", describe),
     ("scanner", scanner),
@@ -73,6 +73,7 @@ pub const TARGETS: [(&str, Target); 36] = [
     ("pipeline", pipeline),
     ("target", target),
     ("url_token", url_token),
+    ("access_token", access_token),
     ("feed", feed),
     ("journal", journal),
     ("cache_object", cache_object),

@@ -1,6 +1,5 @@
 //! Names, documents and configuration.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use origin::asset::{AssetDocument, AssetId};
@@ -68,7 +67,7 @@ pub fn config(data: &[u8]) {
     }
     let path = PathBuf::from(if format % 2 == 0 { "c.toml" } else { "c.yaml" });
     let file = Some(SourceFile { path, text: text.to_owned() });
-    let sources = Sources { file, variables: BTreeMap::new(), flags: Vec::new() };
+    let sources = Sources { file, ..Sources::default() };
     match Config::load(&sources) {
         Ok(loaded) => drop(loaded.print()),
         Err(error) => assert!(!error.to_string().is_empty()),

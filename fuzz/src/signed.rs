@@ -1,7 +1,13 @@
 //! Signed URLs: request targets and the tokens in front of them.
 
+use std::sync::Arc;
+
 use edge::target::{SignedTarget, Target, same_authority};
 use origin::ManifestQuery;
+use platform::keyring::material::Material;
+use platform::keyring::purpose::Algorithm;
+use platform::keyring::{Key, PublicKey, Purpose, Ring};
+use platform::token::{Claims, KeySource, Refusal as TokenRefusal, Verifier, Withdrawn, jws};
 use platform::url_token::{Keyring, Refusal, SigningKey};
 
 /// Request targets: the canonical form is its own, hides no token, and means to the origin what
@@ -48,5 +54,49 @@ pub fn url_token(data: &[u8]) {
             unreachable!("a keyring knows no request")
         }
         Err(_) => {}
+    }
+}
+
+/// A ring as a source of keys.
+struct OneRing(Ring);
+
+impl KeySource for OneRing {
+    fn find(&self, id: &str, now_ms: i64) -> Option<Arc<PublicKey>> {
+        self.0.find(id, now_ms)?.public().cloned()
+    }
+}
+
+/// Access tokens: one that is accepted is no attacker's. The input is a token as it stands, and,
+/// behind a line end, a header and claims that a good key signs, so that what lies behind the
+/// signature is reached.
+pub fn access_token(data: &[u8]) {
+    const ISSUER: &str = "https://api.example.org";
+    let now_ms = 1_000 * i64::try_from(NOW).expect("a time of this century");
+    let material = Material::read(Algorithm::EdDsa, &[7; 32]).expect("a good seed");
+    let key = Key::new(Purpose::AccessTokens, Algorithm::EdDsa, material, (now_ms, now_ms));
+    let ring = Ring::new(Purpose::AccessTokens, key.expect("a good key"));
+    let standing = Arc::new(Withdrawn::default());
+    let verifier = Verifier::new(ISSUER, Arc::new(OneRing(ring.clone())), standing);
+    let verify = |token: &str| -> Result<Arc<Claims>, TokenRefusal> {
+        let first = verifier.verify(token, "viewer", now_ms);
+        assert_eq!(first, verifier.verify(token, "viewer", now_ms), "remembered or not");
+        first
+    };
+    let mut lines = data.splitn(3, |byte| *byte == b'\n');
+    if let Some(Ok(token)) = lines.next().map(std::str::from_utf8) {
+        assert!(verify(token).is_err(), "nobody has the key");
+    }
+    let (Some(header), Some(claims)) = (lines.next(), lines.next()) else { return };
+    // The id of the key does not have to be guessed.
+    let kid = ring.keys()[0].id();
+    let header = String::from_utf8_lossy(header).replace("KID", kid);
+    let input = jws::signing_input(header.as_bytes(), claims);
+    let signature = ring.keys()[0].material().and_then(|material| material.sign(input.as_bytes()));
+    let token = jws::compact(input, &signature.expect("it signs"));
+    if let Ok(claims) = verify(&token) {
+        assert_eq!(claims.issuer, ISSUER);
+        assert!(claims.audiences.iter().any(|audience| audience == "viewer"));
+        let life = claims.expires_s - claims.issued_s;
+        assert!(life <= 3_600 && now_ms / 1_000 < claims.expires_s + 30);
     }
 }

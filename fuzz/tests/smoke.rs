@@ -108,7 +108,7 @@ fn run(name: &str, target: Target, input: &[u8]) {
 
 #[track_caller]
 fn smoke(name: &str) {
-    let (_, target) = TARGETS.into_iter().find(|(known, _)| *known == name).unwrap();
+    let (_, target) = TARGETS.iter().copied().find(|(known, _)| *known == name).unwrap();
     let mut inputs = corpus(name);
     inputs.extend(made_by_ffmpeg().get(name).cloned().unwrap_or_default());
     assert!(!inputs.is_empty(), "target {name} has seeds");
@@ -168,6 +168,7 @@ smoke_tests!(
     pipeline,
     target,
     url_token,
+    access_token,
     feed,
     journal,
     cache_object,

@@ -19,6 +19,7 @@ pub mod objects;
 pub mod outbound;
 pub mod resilience;
 pub mod secret_file;
+pub mod secrets;
 pub mod telemetry;
 pub mod tls;
 pub mod token;

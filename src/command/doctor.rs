@@ -9,8 +9,8 @@ use platform::DataDir;
 use platform::DataDirError;
 use platform::config::{Config, Listen};
 use platform::http::{Listener, bind_udp};
+use platform::keyring::{Keys, Purpose};
 use platform::tls::Tls;
-use platform::url_token::key_file;
 use serde::Serialize;
 
 use super::load_config;
@@ -142,10 +142,14 @@ async fn check_titles(config: &Config, data: &DataDir) -> Finding {
 /// The keys of signed URLs. None is made here.
 fn check_signing_keys(config: &Config, data_dir: &Path) -> Finding {
     const CHECK: &str = "signing keys";
-    if config.signing_key.is_empty() && !key_file::path_in(data_dir).exists() {
+    let own = match Keys::from_config(config, data_dir) {
+        Ok(own) => own,
+        Err(error) => return finding(CHECK, Verdict::Fault, error.to_string()),
+    };
+    if config.signing_key.is_empty() && own.ring(Purpose::UrlTokens).is_err() {
         return finding(CHECK, Verdict::Ok, "the first start makes one");
     }
-    match keyring(config, data_dir) {
+    match keyring(config, &own) {
         Ok(keys) => {
             let signing = match keys.active() {
                 Some(key) => format!("`{}` signs", key.id()),

@@ -6,6 +6,7 @@ pub mod config;
 pub mod doctor;
 pub mod drain;
 pub mod ingest;
+pub mod keys;
 pub mod ops;
 pub mod package;
 pub mod probe;

@@ -15,6 +15,7 @@ use platform::DataDir;
 use platform::config::Loaded;
 use platform::handover::{Claim, Door, Heir, socket_in};
 use platform::http::HttpLimits;
+use platform::keyring::Keys;
 use platform::telemetry::{AccessSample, HttpMetrics, LogHandle, init_log};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
@@ -33,6 +34,7 @@ use crate::cli::{Role, Serve};
 use crate::control::{self, Control, Surroundings};
 use crate::feed::{Feed, follow};
 use crate::front::Front;
+use crate::keys::KeyRoom;
 use crate::media::Readiness;
 use crate::output;
 use crate::ownership::Ownership;
@@ -93,7 +95,9 @@ async fn serve_until_told(
     let (limits_sender, limits) = watch::channel(HttpLimits::from(&config.limits));
     let (proxies_sender, trusted_proxies) = watch::channel(config.net.trusted_proxies.clone());
     let (sample_sender, sample) = watch::channel(AccessSample::from(&config.log));
-    let access = Access::new(config, data, arguments.open)?;
+    let keys = Keys::from_config(config, data.path())?;
+    let access = Access::new(config, data, &keys, arguments.open)?;
+    let key_room = KeyRoom::new(keys, access.clone(), ownership.clone(), &config.keys.rotate_days);
     let is_edge = is_edge_alone(arguments);
     let front = Front::new(config, !is_edge)?;
     let plays_media = plays(arguments, &[Role::Edge, Role::Origin]);
@@ -120,7 +124,7 @@ async fn serve_until_told(
         access: access.clone(),
         front: front.clone(),
         sample: sample_sender,
-        data,
+        keys: key_room.clone(),
     };
     let mut registry = Registry::with_prefix("streamverse");
     let handovers_failed: Counter = Counter::default();
@@ -148,6 +152,7 @@ async fn serve_until_told(
         sample,
         tls: tls.clone(),
         ownership: ownership.clone(),
+        keys: key_room.clone(),
     };
     let listeners = wiring.listen(&loaded, data, sockets, registry)?;
     readiness.set(true);
@@ -157,6 +162,7 @@ async fn serve_until_told(
     }
     let mut door = open_door(data);
     let upkeep = Upkeep::start(config, data, &ownership, library, backend.clone(), front, tls);
+    let key_room = tokio::spawn(key_room.maintain());
     let following = tokio::spawn(following);
     output::line(&format!("ready {}", Value::Object(listeners.addresses())));
     systemd::ready();
@@ -225,6 +231,7 @@ async fn serve_until_told(
     if let Some(control) = control {
         control.stop();
     }
+    key_room.abort();
     following.abort();
     // Their connections would not end by themselves.
     feed.close();

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 use edge::target::Target;
 use platform::config::Config;
+use platform::keyring::Keys;
 use platform::url_token::grant::{GrantParts, RENEWAL_CLAIMS};
 use platform::url_token::{Classes, Grant, SigningKey, new_session};
 use serde::Serialize;
@@ -75,7 +76,7 @@ fn sign_native(arguments: &Sign, config: &Config, targets: &[Target]) -> anyhow:
             config.data.dir.display()
         );
     }
-    let keys = keyring(config, &config.data.dir)?;
+    let keys = keyring(config, &Keys::from_config(config, &config.data.dir)?)?;
     let token = keys.sign(&grant, arguments.key.as_deref(), now)?;
     let key = match &arguments.key {
         Some(id) => keys.keys().iter().find(|key| key.id() == id),

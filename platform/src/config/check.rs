@@ -4,10 +4,12 @@ use super::cdn::{check_cdn, check_deliveries};
 use super::control_check::{check_control, check_telemetry, check_tenants};
 use super::feed::{check_feed, check_ops};
 use super::guard::{check_cmcd, check_cmsd, check_load, check_rate_limit};
+use super::keyring::check_keys;
 use super::model::{AcmeChallenge, Tls, TlsCertificate};
 use super::model::{Addressing, ClientAuth, Config, Packaging, Preset, Protection, SigningKey};
 use super::outbound::check_outbound;
 use super::upstream::{check_fetch, check_shield, check_upstreams};
+use super::vault::check_vault;
 use crate::url_token::Keyring;
 
 /// Names of presets that are built in, and of directories that lie beside those of presets.
@@ -79,6 +81,8 @@ pub(super) fn check(config: &Config) -> Vec<Failed> {
     check_telemetry(&config.telemetry, &mut fail);
     check_tenants(&config.tenant, &mut fail);
     check_outbound(&config.outbound, &mut fail);
+    check_keys(config, &mut fail);
+    check_vault(config, &mut fail);
     check_cdn(&config.cdn, &mut fail);
     check_deliveries(&config.delivery, &config.cdn, &mut fail);
     check_rate_limit(&config.rate_limit, &mut fail);

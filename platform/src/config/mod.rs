@@ -14,6 +14,7 @@ mod control_check;
 mod error;
 mod feed;
 mod guard;
+mod keyring;
 mod keys;
 mod model;
 mod outbound;
@@ -23,6 +24,7 @@ mod secret;
 mod tree;
 mod upstream;
 mod value;
+mod vault;
 
 #[cfg(test)]
 mod tests;
@@ -43,6 +45,7 @@ pub use control_check::{header_pair, json_member};
 pub use error::{ConfigError, Problem};
 pub use feed::Feed;
 pub use guard::{Cmcd, Cmsd, Load, Prefetch, RateLimit};
+pub use keyring::{Keys, RotateDays};
 pub use model::{
     Acme, AcmeChallenge, Addressing, Cache, ClientAuth, Config, Data, Limits, Log, LogFormat,
     Media, Net, Objects, Ops, Packager, Packaging, Preset, Protection, S3, SigningAlgorithm,
@@ -53,6 +56,7 @@ pub use reload::Changes;
 pub use secret::Secret;
 pub use upstream::{Fetch, Shield, Upstream, UpstreamProtocol};
 pub use value::{ByteCount, IpPrefix, Listen};
+pub use vault::Vault;
 
 use keys::Schema;
 use tree::Tree;
@@ -74,7 +78,12 @@ pub struct Sources {
     pub variables: BTreeMap<String, String>,
     /// Dotted keys and values, from the command line.
     pub flags: Vec<(String, String)>,
+    /// Whoever looks `vault:` secrets up; none refuses them.
+    pub vault: Option<VaultReader>,
 }
+
+/// Looks up what lies in a Vault: for each reference (`PATH#FIELD`) its value, or why there is none.
+pub type VaultReader = fn(&Vault, &[String]) -> BTreeMap<String, Result<String, String>>;
 
 /// A configuration file that was read.
 #[derive(Clone, Debug)]
@@ -107,7 +116,7 @@ impl Sources {
         let variables = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect();
-        Ok(Self { file, variables, flags })
+        Ok(Self { file, variables, flags, vault: Some(crate::secrets::read_vault) })
     }
 }
 
@@ -172,8 +181,19 @@ impl Config {
             })?;
 
         let mut problems = Vec::new();
-        for (key, secret) in config.secrets_mut() {
-            if let Err(cause) = secret.resolve(|name| sources.variables.get(name).cloned()) {
+        let variable = |name: &str| sources.variables.get(name).cloned();
+        for (key, secret) in config.vault.secrets_mut() {
+            if let Some(secret) = secret
+                && let Err(cause) = secret.resolve_without_vault(variable)
+            {
+                let origin = origin_of(&merge.origins, key);
+                problems.push(Problem { origin, key: Some(key.to_owned()), cause, cure: None });
+            }
+        }
+        let in_vault = config.read_vault(sources.vault, problems.is_empty());
+        let others = config.secrets_mut().into_iter().filter(|(key, _)| !key.starts_with("vault."));
+        for (key, secret) in others {
+            if let Err(cause) = secret.resolve(variable, &in_vault) {
                 let origin = origin_of(&merge.origins, &key);
                 problems.push(Problem { origin, key: Some(key), cause, cure: None });
             }
@@ -187,6 +207,31 @@ impl Config {
             return Err(ConfigError { problems });
         }
         Ok(Loaded { config, origins: merge.origins })
+    }
+}
+
+impl Config {
+    /// The values of all `vault:` secrets. Nobody is asked when it is known that we can't sign in.
+    fn read_vault(
+        &mut self,
+        reader: Option<VaultReader>,
+        can_sign_in: bool,
+    ) -> BTreeMap<String, Result<String, String>> {
+        let vault = self.vault.clone();
+        let secrets = self.secrets_mut();
+        let mut wanted: Vec<_> =
+            secrets.iter().filter_map(|(_, secret)| secret.in_vault()).map(str::to_owned).collect();
+        wanted.sort();
+        wanted.dedup();
+        match reader {
+            Some(reader) if can_sign_in && !wanted.is_empty() => reader(&vault, &wanted),
+            _ => BTreeMap::new(),
+        }
+    }
+
+    /// Whether a secret is looked up in a Vault.
+    pub fn uses_vault(&mut self) -> bool {
+        self.secrets_mut().iter().any(|(_, secret)| secret.in_vault().is_some())
     }
 }
 

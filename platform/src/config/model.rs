@@ -12,10 +12,12 @@ use super::cdn::{Cdn, Delivery};
 use super::control::{Control, Telemetry, Tenant};
 use super::feed::Feed;
 use super::guard::{Cmcd, Cmsd, Load, Prefetch, RateLimit};
+use super::keyring::Keys;
 use super::outbound::Outbound;
 use super::secret::Secret;
 use super::upstream::{Fetch, Shield, Upstream};
 use super::value::{ByteCount, IpPrefix, Listen};
+use super::vault::Vault;
 
 /// Everything an operator can set.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
@@ -43,6 +45,8 @@ pub struct Config {
     /// Whose requests come by which names.
     pub tenant: Vec<Tenant>,
     pub outbound: Outbound,
+    pub keys: Keys,
+    pub vault: Vault,
     /// Remote origins, for an edge.
     pub upstream: Vec<Upstream>,
     /// Presets beside the built-in ones.
@@ -441,6 +445,15 @@ impl Config {
         example.ops.key = Some(Secret::reference("env:OPS_KEY"));
         example.ops.previous_key = Some(Secret::reference("env:OLD_OPS_KEY"));
         example.ops.names = vec!["edge-1.example.org".to_owned()];
+        example.keys.dir = Some(PathBuf::from("/var/lib/streamverse/keys"));
+        example.keys.seal = Some(Secret::reference("file:/run/secrets/seal"));
+        example.keys.previous_seal = Some(Secret::reference("env:OLD_SEAL"));
+        example.vault.address = Some("https://vault.example.org:8200".to_owned());
+        example.vault.namespace = Some("media".to_owned());
+        example.vault.ca = Some(PathBuf::from("/etc/streamverse/vault-ca.pem"));
+        example.vault.token = Some(Secret::reference("env:VAULT_TOKEN"));
+        example.vault.role_id = Some(Secret::reference("env:VAULT_ROLE_ID"));
+        example.vault.secret_id = Some(Secret::reference("file:/run/secrets/vault-secret-id"));
         example.feed = Feed::example();
         example.outbound = Outbound::example();
         example.upstream = vec![Upstream::example()];
@@ -475,10 +488,13 @@ impl Config {
             ("ops.previous_key", self.ops.previous_key.as_mut()),
             ("telemetry.otlp_secret", self.telemetry.otlp_secret.as_mut()),
             ("feed.key", self.feed.key.as_mut()),
+            ("keys.seal", self.keys.seal.as_mut()),
+            ("keys.previous_seal", self.keys.previous_seal.as_mut()),
             ("shield.secret", self.shield.secret.as_mut()),
             ("shield.previous_secret", self.shield.previous_secret.as_mut()),
         ];
-        let named = named.into_iter().map(|(key, secret)| (key.to_owned(), secret));
+        let named = named.into_iter().chain(self.vault.secrets_mut());
+        let named = named.map(|(key, secret)| (key.to_owned(), secret));
         let upstreams = self.upstream.iter_mut().enumerate().map(|(index, upstream)| {
             (format!("upstream[{index}].secret"), upstream.secret.as_mut())
         });

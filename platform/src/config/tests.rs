@@ -73,6 +73,9 @@ fn the_default_file_names_every_key() {
             ("OTLP_SECRET", "Bearer x"),
             ("SHIELD_SECRET", "0123456789abcdef"),
             ("OLD_SHIELD_SECRET", "fedcba9876543210"),
+            ("OLD_SEAL", "q83vEjRWeJCrze8SNFZ4kKvN7xI0VniQq83vEjRWeJA="),
+            ("VAULT_TOKEN", "t"),
+            ("VAULT_ROLE_ID", "r"),
         ]),
         ..sources("all.toml", &uncommented)
     });
@@ -80,7 +83,9 @@ fn the_default_file_names_every_key() {
     let error = all.unwrap_err();
     let keys: Vec<_> = error.problems.iter().map(|problem| problem.key.as_deref()).collect();
     let files = [
+        "vault.secret_id",
         "objects.s3.secret_key",
+        "keys.seal",
         "signing_key[0].secret",
         "cdn.akamai.salt",
         "cdn.uri_signing.decryption_key",
@@ -88,8 +93,8 @@ fn the_default_file_names_every_key() {
         "cdn.key[0].secret",
     ];
     assert_eq!(keys[..files.len()], files.map(Some), "{error}");
-    // The file shows both forms of a key; a real one has one of them.
-    assert_eq!(keys[files.len()..], [Some("cdn.key[0]")], "{error}");
+    // The file shows both forms of a key, and of a login; a real one has one of them.
+    assert_eq!(keys[files.len()..], [Some("vault.token"), Some("cdn.key[0]")], "{error}");
 }
 
 #[test]
@@ -158,6 +163,7 @@ fn unknown_keys_name_the_nearest() {
         file: None,
         variables: variables(&[("STREAMVERSE__LOG__FORMATT", "json")]),
         flags: flags(&[("dta.dir", "x")]),
+        ..Sources::default()
     };
     assert_eq!(
         Config::load(&sources).unwrap_err().to_string(),

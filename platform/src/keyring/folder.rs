@@ -35,21 +35,19 @@ pub(super) struct Stamp {
 }
 
 impl Folder {
-    /// The folder of a data directory, which is made if there is none.
-    pub(super) fn open(keys: &Path) -> Result<Self, KeyError> {
-        let path = keys.join("rings");
-        let fail = |source| KeyError::Io { path: path.clone(), source };
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&path).map_err(fail)?;
-        Ok(Self { path })
+    pub(super) fn new(keys: &Path) -> Self {
+        Self { path: keys.join("rings") }
     }
 
     pub(super) fn path_of(&self, purpose: Purpose) -> PathBuf {
         self.path.join(purpose.as_str())
     }
 
+    /// Makes the folder if there is none.
     pub(super) fn lock(&self) -> Result<FolderLock, KeyError> {
         let path = self.path.join("lock");
         let fail = |source| KeyError::Io { path: path.clone(), source };
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.path).map_err(fail)?;
         let mut options = OpenOptions::new();
         let file = options.read(true).write(true).create(true).truncate(false).mode(0o600);
         let file = file.open(&path).map_err(fail)?;
@@ -104,6 +102,11 @@ impl Folder {
         written.map(drop).map_err(|source| KeyError::Io { path, source })
     }
 
+    /// The folder that the rings' own lies in.
+    pub(super) fn keys(&self) -> &Path {
+        self.path.parent().unwrap_or_else(|| Path::new("."))
+    }
+
     /// `DIR/keys/public.json`.
     pub(super) fn public_path(&self) -> PathBuf {
         self.path.with_file_name("public.json")
@@ -111,6 +114,9 @@ impl Folder {
 }
 
 impl Stamp {
+    /// Of what lies in no file of its own.
+    pub(super) const NONE: Self = Self { inode: 0, modified_ns: 0, len_bytes: 0 };
+
     fn of(metadata: &std::fs::Metadata) -> Self {
         let modified_ns =
             i128::from(metadata.mtime()) * 1_000_000_000 + i128::from(metadata.mtime_nsec());

@@ -17,6 +17,8 @@ use super::material::Material;
 use super::purpose::Purpose;
 use super::ring::{How, Key, KeyState, Ring};
 use super::sealing::SealingKeys;
+use crate::config::Config;
+use crate::url_token::key_file;
 
 /// The rings of a folder. Clones share everything.
 #[derive(Clone)]
@@ -49,7 +51,7 @@ impl Keys {
     /// # Errors
     /// When a ring can't be read, is open to others, or is sealed with another key.
     pub fn open(keys: &Path, seals: SealingKeys) -> Result<Self, KeyError> {
-        let folder = Folder::open(keys)?;
+        let folder = Folder::new(keys);
         let inner = Inner { folder, seals, held: RwLock::default() };
         let all = Self(Arc::new(inner));
         for purpose in Purpose::ALL {
@@ -64,6 +66,20 @@ impl Keys {
         Ok(all)
     }
 
+    /// The rings that the configuration describes. Blocks.
+    ///
+    /// # Errors
+    /// As [`Self::open`], and when a sealing key is none.
+    pub fn from_config(config: &Config, data_dir: &Path) -> Result<Self, KeyError> {
+        let dir = config.keys.dir.clone().unwrap_or_else(|| data_dir.join("keys"));
+        Self::open(&dir, config.keys.sealing_keys()?)
+    }
+
+    /// The folder that keys lie in.
+    pub fn folder(&self) -> &Path {
+        self.0.folder.keys()
+    }
+
     /// Makes the rings of `purposes` that are missing, each with a key that is active at once.
     /// Blocks; RSA takes a tenth of a second and more.
     ///
@@ -75,8 +91,14 @@ impl Keys {
                 continue;
             }
             let lock = self.0.folder.lock()?;
+            if purpose == Purpose::UrlTokens && self.0.seals.first().is_none() {
+                // In the open, so that a configuration can name the file.
+                key_file::open_or_make(self.folder())?;
+            }
             if self.read(purpose)?.is_none() {
-                let first = first_key(&self.0.folder, purpose, now_ms)?;
+                let algorithm = purpose.algorithm();
+                let material = Material::generate(algorithm)?;
+                let first = Key::new(purpose, algorithm, material, (now_ms, now_ms))?;
                 self.write(&lock, &Arc::new(Ring::new(purpose, first)))?;
                 self.publish(&lock, now_ms)?;
             }
@@ -273,12 +295,26 @@ impl Keys {
     /// Reads the file of `purpose` and holds what is in it. Also tells whether it is sealed as it
     /// should be.
     fn read(&self, purpose: Purpose) -> Result<Option<(Held, bool)>, KeyError> {
-        let Some((bytes, stamp)) = self.0.folder.read(purpose)? else { return Ok(None) };
+        let Some((bytes, stamp)) = self.0.folder.read(purpose)? else {
+            return self.read_key_file(purpose);
+        };
         let path = self.0.folder.path_of(purpose);
         let (ring, is_current) = file::read(&path, purpose, &bytes, &self.0.seals)?;
         let held = Held { ring: Arc::new(ring), stamp };
         self.hold(held.clone());
         Ok(Some((held, is_current)))
+    }
+
+    /// The ring of the one key that signed URLs had before there were rings.
+    fn read_key_file(&self, purpose: Purpose) -> Result<Option<(Held, bool)>, KeyError> {
+        if purpose != Purpose::UrlTokens {
+            return Ok(None);
+        }
+        let Some((id, secret)) = key_file::read(self.folder())? else { return Ok(None) };
+        let ring = Ring::of_secret(purpose, id, &secret)?;
+        let held = Held { ring: Arc::new(ring), stamp: Stamp::NONE };
+        self.hold(held.clone());
+        Ok(Some((held, self.0.seals.first().is_none())))
     }
 
     fn write(&self, lock: &FolderLock, ring: &Arc<Ring>) -> Result<(), KeyError> {
@@ -298,12 +334,6 @@ impl Keys {
         let public = format!("{:#}\n", self.public(now_ms));
         self.0.folder.replace_public(lock, public.as_bytes())
     }
-}
-
-/// The first key of a ring.
-fn first_key(_folder: &Folder, purpose: Purpose, now_ms: i64) -> Result<Key, KeyError> {
-    let algorithm = purpose.algorithm();
-    Key::new(purpose, algorithm, Material::generate(algorithm)?, (now_ms, now_ms))
 }
 
 impl fmt::Debug for Keys {

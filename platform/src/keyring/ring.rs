@@ -173,6 +173,15 @@ impl Ring {
         Self { purpose, generation: 1, keys: vec![first] }
     }
 
+    /// A ring of one secret that is older than rings are, and has counted since ever.
+    pub(super) fn of_secret(purpose: Purpose, id: String, secret: &[u8]) -> Result<Self, KeyError> {
+        let algorithm = purpose.algorithm();
+        let material = Some(Arc::new(Material::read(algorithm, secret)?));
+        let (created_ms, activates_ms, revoked_ms, public) = (0, 0, None, None);
+        let key = Key { id, algorithm, created_ms, activates_ms, revoked_ms, material, public };
+        Ok(Self { purpose, generation: 0, keys: vec![key] })
+    }
+
     pub fn purpose(&self) -> Purpose {
         self.purpose
     }

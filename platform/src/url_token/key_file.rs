@@ -2,31 +2,38 @@
 //!
 //! `keys/url-token` holds a secret of HMAC-SHA256 in base64, and nothing else, so that a
 //! configuration can name the file (`secret = "file:…/keys/url-token"`) when it takes over. The id
-//! of the key follows from the secret.
+//! of the key follows from the secret. The first rotation takes it into a ring
+//! ([`crate::keyring`]); the file stays as it is.
 
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::digest::{SHA256, digest};
 
-use super::SigningKey;
 use crate::secret_file::{self, SecretFileError};
 
 /// Why there is no key.
 pub type KeyFileError = SecretFileError;
 
-/// Where the key of a data directory lies.
-pub fn path_in(data_dir: &Path) -> PathBuf {
-    data_dir.join("keys").join("url-token")
+/// Where the key lies in the folder of keys.
+pub fn path_in(keys: &Path) -> PathBuf {
+    keys.join("url-token")
 }
 
-/// The key of a data directory, which is made if there is none.
+/// The id and the secret in the folder of keys; none where there is no file.
 ///
 /// # Errors
-/// When the file can't be made or read, can be read by others, or holds no key.
-pub fn open_or_make(data_dir: &Path) -> Result<SigningKey, KeyFileError> {
-    let path = path_in(data_dir);
-    let secret = secret_file::open_or_make(&path)?;
-    SigningKey::hmac(&id_of(&secret), &secret).map_err(|_| SecretFileError::Unreadable { path })
+/// When the file can't be read, can be read by others, or holds no key.
+pub(crate) fn read(keys: &Path) -> Result<Option<(String, [u8; 32])>, KeyFileError> {
+    match std::fs::symlink_metadata(path_in(keys)) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        _ => open_or_make(keys).map(Some),
+    }
+}
+
+/// As [`read`], of a file that is made if there is none.
+pub(crate) fn open_or_make(keys: &Path) -> Result<(String, [u8; 32]), KeyFileError> {
+    let secret = secret_file::open_or_make(&path_in(keys))?;
+    Ok((id_of(&secret), secret))
 }
 
 /// `local-` and the first bytes of a digest, which tell keys apart and tell nothing of them.

@@ -17,6 +17,8 @@ use super::codec::{self, FormatError};
 use super::verdicts::Verdicts;
 use super::{Grant, LEEWAY_SECONDS, LIFE_SECONDS_MAX, Refusal, TOKEN_CHARS_MAX};
 use crate::config;
+use crate::keyring::Ring;
+use crate::keyring::material::Material as RingMaterial;
 
 /// Keys in one ring.
 pub const KEYS_MAX: usize = 16;
@@ -267,6 +269,26 @@ impl Keyring {
             (_, Some(_)) => Err(KeyringError::Active),
             (active, None) => Self::new(keys, active),
         }
+    }
+
+    /// The keys of a ring that count at `now_ms`, of which the active one signs.
+    ///
+    /// # Errors
+    /// When there are too many, or none is active.
+    pub fn from_ring(ring: &Ring, now_ms: i64) -> Result<Self, KeyringError> {
+        let mut keys = Vec::new();
+        // Of many that count, the latest: the others' tokens are refused, which a busy hand at
+        // `keys rotate` is told by the list.
+        let counting: Vec<_> = ring.states(now_ms).filter(|(_, state)| state.counts()).collect();
+        let older = counting.len().saturating_sub(KEYS_MAX);
+        for (key, _) in &counting[older..] {
+            let cure = "restore the ring from a backup";
+            let secret = key.material().and_then(RingMaterial::secret);
+            let secret = secret.ok_or_else(|| fail(key.id(), "it holds no secret", cure))?;
+            keys.push(SigningKey::hmac(key.id(), secret)?);
+        }
+        let active = ring.active(now_ms).map_err(|_| KeyringError::Active)?;
+        Self::new(keys, Some(active.id()))
     }
 
     pub fn is_empty(&self) -> bool {

@@ -452,29 +452,35 @@ fn lists_of_revoked_sessions_merge() {
     assert!(names(NOW + 10).eq(["later".into()]));
 }
 
+/// The key of a data directory that has no ring yet.
+fn local_key(data: &std::path::Path) -> Result<SigningKey, key_file::KeyFileError> {
+    let (id, secret) = key_file::open_or_make(&data.join("keys"))?;
+    Ok(SigningKey::hmac(&id, &secret).unwrap())
+}
+
 #[test]
 fn the_local_key_is_made_once_and_kept_private() {
     use std::os::unix::fs::PermissionsExt;
     let dir = tempfile::tempdir().unwrap();
-    let first = key_file::open_or_make(dir.path()).unwrap();
-    let again = key_file::open_or_make(dir.path()).unwrap();
+    let first = local_key(dir.path()).unwrap();
+    let again = local_key(dir.path()).unwrap();
     assert_eq!(first.id(), again.id());
     let token = sign(&Keyring::new(vec![first], None).unwrap(), parts());
     assert!(Keyring::new(vec![again], None).unwrap().verify(&token, NOW).is_ok());
 
-    let path = key_file::path_in(dir.path());
+    let path = key_file::path_in(&dir.path().join("keys"));
     let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode();
     assert_eq!(mode(&path) & 0o777, 0o600);
     assert_eq!(mode(path.parent().unwrap()) & 0o777, 0o700);
     assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
 
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
-    let message = key_file::open_or_make(dir.path()).unwrap_err().to_string();
+    let message = local_key(dir.path()).unwrap_err().to_string();
     assert!(message.contains("chmod 600"), "{message}");
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
     for damaged in ["", "AAAA", "no base64!", &"A".repeat(200)] {
         std::fs::write(&path, damaged).unwrap();
-        let message = key_file::open_or_make(dir.path()).unwrap_err().to_string();
+        let message = local_key(dir.path()).unwrap_err().to_string();
         assert!(message.contains("holds no key"), "{message}");
     }
 }
@@ -485,11 +491,49 @@ fn the_local_key_is_made_by_one() {
     let dir = tempfile::tempdir().unwrap();
     let ids: Vec<String> = std::thread::scope(|scope| {
         let made: Vec<_> = (0..8)
-            .map(|_| scope.spawn(|| key_file::open_or_make(dir.path()).unwrap().id().to_owned()))
+            .map(|_| scope.spawn(|| local_key(dir.path()).unwrap().id().to_owned()))
             .collect();
         made.into_iter().map(|made| made.join().unwrap()).collect()
     });
     assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
+}
+
+/// The first rotation takes the key of before into a ring: its URLs go on, and its file stays.
+#[test]
+fn the_local_key_becomes_the_first_of_a_ring() {
+    use crate::keyring::{How, Keys, Purpose, SealingKeys};
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("keys");
+    let local = local_key(dir.path()).unwrap();
+    let id = local.id().to_owned();
+    let token = sign(&Keyring::new(vec![local], None).unwrap(), parts());
+
+    let keys = Keys::open(&folder, SealingKeys::none()).unwrap();
+    let now_ms = i64::try_from(NOW).unwrap() * 1_000;
+    let ring_now = |at_ms| {
+        let ring = keys.ring(Purpose::UrlTokens).unwrap();
+        Keyring::from_ring(&ring, at_ms).unwrap()
+    };
+    assert_eq!(ring_now(now_ms).active().unwrap().id(), id);
+    assert!(!folder.join("rings").exists(), "looking at it changes nothing");
+    let next = keys.rotate(Purpose::UrlTokens, How::Overlap, now_ms).unwrap();
+    let later = ring_now(now_ms + 60_000);
+    assert_eq!(later.active().unwrap().id(), next);
+    assert!(later.verify(&token, NOW + 60).is_ok());
+    assert!(later.verify(&sign(&later, parts()), NOW).is_ok());
+    assert!(key_file::path_in(&folder).exists());
+
+    keys.rotate(Purpose::UrlTokens, How::Emergency, now_ms).unwrap();
+    let emergency = ring_now(now_ms);
+    assert_eq!(emergency.keys().len(), 1);
+    assert_eq!(emergency.verify(&token, NOW), Err(Refusal::UnknownKey));
+    // Another process that starts sees the ring, not the file of before.
+    let again = Keys::open(&folder, SealingKeys::none()).unwrap();
+    let ring = again.ring(Purpose::UrlTokens).unwrap();
+    assert_eq!(
+        Keyring::from_ring(&ring, now_ms).unwrap().verify(&token, NOW),
+        Err(Refusal::UnknownKey)
+    );
 }
 
 prop_compose! {

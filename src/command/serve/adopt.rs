@@ -2,7 +2,6 @@
 
 use gateway::Gateway;
 use origin::Library;
-use platform::DataDir;
 use platform::config::{Config, IpPrefix};
 use platform::http::HttpLimits;
 use platform::telemetry::{AccessSample, LogHandle};
@@ -14,6 +13,7 @@ use crate::cli::ConfigArgs;
 use crate::command::{configured_presets, load_config};
 use crate::control;
 use crate::front::Front;
+use crate::keys::KeyRoom;
 
 /// What of a new configuration can change while running.
 pub(super) struct Adopting<'a> {
@@ -27,7 +27,7 @@ pub(super) struct Adopting<'a> {
     pub(super) access: Access,
     pub(super) front: Front,
     pub(super) sample: watch::Sender<AccessSample>,
-    pub(super) data: &'a DataDir,
+    pub(super) keys: KeyRoom,
 }
 
 impl Adopting<'_> {
@@ -51,9 +51,10 @@ impl Adopting<'_> {
         if let Some(gateway) = &self.gateway {
             gateway.reload(&new);
         }
+        self.keys.reschedule(&new.keys.rotate_days);
         self.sample.send_replace(AccessSample::from(&new.log));
         self.library.set_presets(configured_presets(&new));
-        if let Err(error) = self.access.reload(&new, self.data) {
+        if let Err(error) = self.access.reload(&new) {
             tracing::error!(%error, "the signing keys were not changed");
         }
         if let Some(tls) = &self.tls

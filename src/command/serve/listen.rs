@@ -24,6 +24,7 @@ use crate::admin::AdminService;
 use crate::backend::Backend;
 use crate::feed::Feed;
 use crate::front::Front;
+use crate::keys::KeyRoom;
 use crate::media::{MediaService, Readiness, route_of};
 use crate::ops::{ConnectionCounts, Ops, OpsGuard, OpsService};
 use crate::ownership::Ownership;
@@ -50,6 +51,7 @@ pub(super) struct Wiring {
     pub(super) sample: watch::Receiver<AccessSample>,
     pub(super) tls: Option<Tls>,
     pub(super) ownership: Ownership,
+    pub(super) keys: KeyRoom,
 }
 
 /// What listens, by the name that the ready line gives it.
@@ -152,8 +154,13 @@ impl Wiring {
             ..HttpLimits::from(&config.limits)
         };
         let (_, limits) = watch::channel(limits);
-        let service =
-            AdminService::new(self.library.clone(), self.feed.clone(), ops, self.ownership.clone());
+        let service = AdminService::new(
+            self.library.clone(),
+            self.feed.clone(),
+            ops,
+            self.ownership.clone(),
+            self.keys.clone(),
+        );
         servers.push(("admin", serve(listener, "admin", limits, service)));
         for (name, server) in &servers {
             connections.add(name, server.connection_count());
