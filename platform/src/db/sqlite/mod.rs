@@ -19,6 +19,8 @@ use tokio::sync::oneshot;
 
 pub(super) use connection::Session;
 pub(super) use connection::open;
+#[cfg(any(test, feature = "testing"))]
+pub(super) use constraints::Constraints;
 use job::{Job, Typed};
 use reader::Read;
 
