@@ -9,6 +9,8 @@
 
 mod cdn;
 mod check;
+mod control;
+mod control_check;
 mod error;
 mod feed;
 mod guard;
@@ -33,6 +35,10 @@ use serde_json::{Map, Value};
 pub use cdn::{
     Akamai, Carry, Cat, Cdn, CdnKey, CdnScheme, Cloudfront, Delivery, UriSigning, web_origin,
 };
+pub use control::{
+    Control, ControlLimits, ControlRateLimit, Telemetry, Tenant, Transform, TransformOn,
+};
+pub use control_check::{header_pair, json_member};
 pub use error::{ConfigError, Problem};
 pub use feed::Feed;
 pub use guard::{Cmcd, Cmsd, Load, Prefetch, RateLimit};
