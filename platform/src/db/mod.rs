@@ -18,6 +18,7 @@
 //! What counts (limits, slots, single use) is decided by one statement, never by a read and a write
 //! after it: PostgreSQL runs transactions side by side.
 
+mod copy;
 mod error;
 mod metrics;
 mod migrate;
@@ -45,6 +46,7 @@ use std::time::{Duration, Instant};
 use prometheus_client::registry::Registry;
 
 pub use crate::{params, statements};
+pub use copy::{Copied, CopyPhase, CopyProgress, copy};
 pub use error::DbError;
 pub use migrate::{Migrated, migrate};
 pub use schema::{Migration, Schema};

@@ -1,6 +1,7 @@
 //! Both engines side by side: what holds on one holds on the other.
 
 mod check;
+mod copies;
 mod crash;
 mod engines;
 mod migrations;

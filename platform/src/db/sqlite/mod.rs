@@ -18,7 +18,7 @@ use std::time::Instant;
 use tokio::sync::oneshot;
 
 pub(super) use connection::Session;
-pub(super) use connection::open;
+pub(super) use connection::{open, value};
 #[cfg(any(test, feature = "testing"))]
 pub(super) use constraints::Constraints;
 use job::{Job, Typed};
