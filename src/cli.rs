@@ -1,5 +1,6 @@
 //! The command line: what the contract promises, with help that teaches.
 
+mod database;
 mod keys;
 mod operator;
 mod sign;
@@ -9,6 +10,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use origin::ingest::Layout;
 
+pub use database::DbCommand;
 pub use keys::KeysCommand;
 pub use operator::{CacheCommand, Drain, ServerArgs, Sessions};
 pub use sign::{CarryForm, Scheme, Sign, SignCdn};
@@ -96,8 +98,9 @@ pub enum Command {
     Backup(Unbuilt),
     /// Restore a backup (not built yet).
     Restore(Unbuilt),
-    /// Migrate or copy the database (not built yet).
-    Db(Unbuilt),
+    /// Migrate the database, or copy it to another one.
+    #[command(subcommand)]
+    Db(DbCommand),
     /// Check this machine and the data directory for what commonly goes wrong.
     Doctor(Doctor),
     /// Print or check the configuration.

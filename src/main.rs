@@ -11,6 +11,7 @@ mod cli;
 mod clock;
 mod command;
 mod control;
+mod database;
 mod feed;
 mod front;
 mod keys;
@@ -84,7 +85,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Restore(_) => {
             unbuilt("restore", "the database; until then, copy the data directory")
         }
-        Command::Db(_) => unbuilt("db", "the database"),
+        Command::Db(arguments) => command::db::run(&arguments),
     }
 }
 

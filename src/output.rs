@@ -45,3 +45,47 @@ pub fn event_sink(as_json: bool) -> EventSink {
         _ => bar.finish_and_clear(),
     })
 }
+
+/// Shows rows that are done of a phase and a table.
+pub struct RowSink {
+    bar: Option<ProgressBar>,
+}
+
+/// Shows rows as a progress bar, or as a JSON line each time.
+pub fn row_sink(as_json: bool) -> RowSink {
+    if as_json {
+        return RowSink { bar: None };
+    }
+    let bar = ProgressBar::new(0);
+    let template = "{msg:30} [{bar:30}] {human_pos}/{human_len} rows {per_sec} {eta}";
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style.progress_chars("=> "));
+    }
+    RowSink { bar: Some(bar) }
+}
+
+impl RowSink {
+    pub fn tell(&self, phase: &str, table: &str, done_rows: u64, total_rows: u64) {
+        let Some(bar) = &self.bar else {
+            return line(
+                &serde_json::json!({
+                    "event": "progress",
+                    "phase": phase,
+                    "table": table,
+                    "done_rows": done_rows,
+                    "total_rows": total_rows,
+                })
+                .to_string(),
+            );
+        };
+        bar.set_length(total_rows);
+        bar.set_position(done_rows);
+        bar.set_message(format!("{phase} {table}"));
+    }
+
+    pub fn end(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}

@@ -105,6 +105,7 @@ async fn check_data_dir(config: &Config, findings: &mut Vec<Finding>) -> bool {
             let found = format!("{} is writable", data.path().display());
             findings.push(finding(CHECK, Verdict::Ok, found));
             findings.push(check_titles(config, &data).await);
+            findings.push(check_database(config, data.path()).await);
             findings.push(check_signing_keys(config, data.path()));
             findings.extend(check_cdn_keys(config));
             false
@@ -137,6 +138,20 @@ async fn check_titles(config: &Config, data: &DataDir) -> Finding {
         }
     }
     finding(CHECK, Verdict::Ok, format!("{} titles open", documents.len()))
+}
+
+/// Whether the database answers, and whose version its tables are of. Nothing is changed.
+async fn check_database(config: &Config, data_dir: &Path) -> Finding {
+    const CHECK: &str = "database";
+    let settings = config.database.settings(data_dir);
+    match platform::db::migrate(&settings, &crate::database::SCHEMAS, true).await {
+        Ok(due) if due.is_empty() => finding(CHECK, Verdict::Ok, "is up to date"),
+        Ok(due) => {
+            let found = format!("the next start applies {} migrations", due.len());
+            finding(CHECK, Verdict::Ok, found)
+        }
+        Err(error) => finding(CHECK, Verdict::Fault, error.to_string()),
+    }
 }
 
 /// The keys of signed URLs. None is made here.

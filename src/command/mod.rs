@@ -3,6 +3,7 @@
 pub mod assets;
 pub mod cache;
 pub mod config;
+pub mod db;
 pub mod doctor;
 pub mod drain;
 pub mod ingest;

@@ -2,6 +2,7 @@
 
 use super::cdn::{check_cdn, check_deliveries};
 use super::control_check::{check_control, check_telemetry, check_tenants};
+use super::database::check_database;
 use super::feed::{check_feed, check_ops};
 use super::guard::{check_cmcd, check_cmsd, check_load, check_rate_limit};
 use super::keyring::check_keys;
@@ -76,6 +77,7 @@ pub(super) fn check(config: &Config) -> Vec<Failed> {
     check_fetch(&config.fetch, &mut fail);
     check_shield(&config.shield, &mut fail);
     check_ops(&config.ops, &mut fail);
+    check_database(&config.database, &mut fail);
     check_feed(&config.feed, &mut fail);
     check_control(&config.control, &mut fail);
     check_telemetry(&config.telemetry, &mut fail);

@@ -11,6 +11,7 @@ mod cdn;
 mod check;
 mod control;
 mod control_check;
+mod database;
 mod error;
 mod feed;
 mod guard;
@@ -42,6 +43,7 @@ pub use control::{
     Control, ControlLimits, ControlRateLimit, Telemetry, Tenant, Transform, TransformOn,
 };
 pub use control_check::{header_pair, json_member};
+pub use database::Database;
 pub use error::{ConfigError, Problem};
 pub use feed::Feed;
 pub use guard::{Cmcd, Cmsd, Load, Prefetch, RateLimit};

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::cdn::{Cdn, Delivery};
 use super::control::{Control, Telemetry, Tenant};
+use super::database::Database;
 use super::feed::Feed;
 use super::guard::{Cmcd, Cmsd, Load, Prefetch, RateLimit};
 use super::keyring::Keys;
@@ -28,6 +29,7 @@ pub struct Config {
     pub control: Control,
     pub tls: Tls,
     pub ops: Ops,
+    pub database: Database,
     pub objects: Objects,
     pub packager: Packager,
     pub cache: Cache,
@@ -435,6 +437,7 @@ impl Config {
         }];
         example.tls.acme.directory_url = Some("https://acme.example.org/directory".to_owned());
         example.tls.acme.ca = Some(PathBuf::from("/etc/streamverse/acme-ca.pem"));
+        example.database = Database::example();
         example.objects.url = Some("s3://bucket/prefix".to_owned());
         example.objects.s3.endpoint = Some("https://s3.example.org".to_owned());
         example.objects.s3.access_key = Some(Secret::reference("env:S3_ACCESS_KEY"));

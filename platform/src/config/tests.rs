@@ -174,7 +174,7 @@ fn unknown_keys_name_the_nearest() {
 
 #[test]
 fn what_is_not_built_says_so() {
-    for section in ["database", "events", "state", "search"] {
+    for section in ["events", "state", "search"] {
         refuse(
             &format!("[{section}]\nhttp = \"off\"\n"),
             &format!("conf.toml:1: `{section}`: `{section}` is not built yet (remove it)"),

@@ -18,6 +18,7 @@
 //! What counts (limits, slots, single use) is decided by one statement, never by a read and a write
 //! after it: PostgreSQL runs transactions side by side.
 
+mod copy;
 mod error;
 mod metrics;
 mod migrate;
@@ -47,6 +48,7 @@ use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 
 pub use crate::{params, statements};
+pub use copy::{Copied, CopyPhase, CopyProgress, copy};
 pub use error::DbError;
 pub use migrate::{Migrated, migrate};
 pub use schema::{Migration, Schema};

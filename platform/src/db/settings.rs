@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::error::DbError;
+use super::postgres::check_address;
 
 /// What [`super::Db::open_with`] needs to know.
 #[derive(Clone)]
@@ -34,6 +35,15 @@ impl Settings {
             ca: None,
             deadline: Duration::from_secs(5),
             queue: 4096,
+        }
+    }
+
+    /// # Errors
+    /// When the address can't be one, or would send a password in the clear.
+    pub fn check(&self) -> Result<(), DbError> {
+        match self.engine()? {
+            Target::Sqlite(_) => Ok(()),
+            Target::Postgres => check_address(self),
         }
     }
 

@@ -60,9 +60,8 @@ impl Statement {
         self.parameters
     }
 
-    /// Why it may read whole tables.
-    #[cfg(any(test, feature = "testing"))]
-    pub(super) fn scans(&self) -> Option<&'static str> {
+    /// Why it may read whole tables, where it does.
+    pub fn scans(&self) -> Option<&'static str> {
         self.scans
     }
 }

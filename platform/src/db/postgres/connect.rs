@@ -38,25 +38,29 @@ pub(super) fn pool(settings: &Settings) -> Result<Pool, DbError> {
 }
 
 /// A connection of its own, for migrations and copies.
-pub(in crate::db) struct MigrationClient {
+pub(in crate::db) struct Alone {
     pub(in crate::db) client: Client,
     task: JoinHandle<()>,
 }
 
-impl Drop for MigrationClient {
+impl Drop for Alone {
     fn drop(&mut self) {
         self.task.abort();
     }
 }
 
-pub(in crate::db) async fn connect_alone(settings: &Settings) -> Result<MigrationClient, DbError> {
+pub(in crate::db) async fn connect_alone(settings: &Settings) -> Result<Alone, DbError> {
     let (config, tls) = (config(settings)?, tls(settings)?);
     let (client, connection) = config.connect(tls).await.map_err(|error| cannot_connect(&error))?;
     let task = tokio::spawn(async move {
         // Its errors are those of the statements.
         drop(connection.await);
     });
-    Ok(MigrationClient { client, task })
+    Ok(Alone { client, task })
+}
+
+pub(in crate::db) fn check_address(settings: &Settings) -> Result<(), DbError> {
+    config(settings).map(drop)
 }
 
 fn config(settings: &Settings) -> Result<Config, DbError> {

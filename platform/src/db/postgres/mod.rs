@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use deadpool_postgres::{Object, Pool, PoolError, Timeouts};
 
-pub(super) use connect::connect_alone;
+pub(super) use connect::{Alone, check_address, connect_alone};
 pub(super) use session::Session;
 
 use super::error::{DbError, POOL_IN_USE, TOO_LATE};

@@ -18,7 +18,9 @@ use std::time::Instant;
 use tokio::sync::oneshot;
 
 pub(super) use connection::Session;
-pub(super) use connection::open;
+pub(super) use connection::{open, value};
+#[cfg(any(test, feature = "testing"))]
+pub(super) use constraints::Constraints;
 use job::{Job, Typed};
 use reader::Read;
 

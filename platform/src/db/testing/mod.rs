@@ -5,6 +5,7 @@
 //! nothing durable, and its role has no right to see past row-level security. A test without
 //! PostgreSQL fails and says how to get it.
 
+mod check;
 mod order;
 mod server;
 
@@ -12,6 +13,9 @@ use tempfile::TempDir;
 
 use super::{Db, Schema, Settings};
 
+pub use check::check_statements;
+#[cfg(test)]
+pub(super) use check::faults;
 pub use server::{Server, ServerOptions};
 
 /// A database of a test; it is gone when this is dropped.

@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -15,17 +16,20 @@ const CURE: &str = "install it with `apt-get install postgresql`, or run `make t
 /// How long the server may take to answer for the first time.
 const START_MAX: Duration = Duration::from_secs(60);
 
-/// Starts the server, waits until the pipe from the test ends, which it does when the test's
-/// process does, whatever the reason, and cleans up.
+/// Starts the server and waits until the pipe from the test ends, which it does when the test's
+/// process does, whatever the reason; then cleans up. A line on the pipe asks for a crash.
 const SUPERVISOR: &str = r#"
 postgres=$1 folder=$2
 shift 2
 "$postgres" -D "$folder/data" "$@" >"$folder/log" 2>&1 </dev/null &
-echo $! >"$folder/pid"
-read -r _
-kill -QUIT "$(cat "$folder/pid")"
-wait
-rm -rf "$folder"
+if read -r _; then
+    kill -KILL $!
+    wait
+else
+    kill -QUIT $!
+    wait
+    rm -rf "$folder"
+fi
 "#;
 
 /// How a server is to be.
@@ -35,6 +39,8 @@ pub struct ServerOptions {
     pub is_durable: bool,
     /// A port of 127.0.0.1, beside the socket.
     pub port: Option<u16>,
+    /// PEM files of a certificate and its key, for clients that ask for TLS.
+    pub tls: Option<(PathBuf, PathBuf)>,
     /// Further settings, as `name=value`.
     pub settings: Vec<String>,
 }
@@ -45,6 +51,8 @@ pub struct Server {
     folder: PathBuf,
     programs: PathBuf,
     arguments: Vec<String>,
+    /// Part of the socket's name too.
+    port: u16,
     user: Option<(u32, u32)>,
     supervisor: Option<(Child, ChildStdin)>,
 }
@@ -60,8 +68,15 @@ impl Server {
             .tempdir()
             .map_err(|error| format!("cannot make a folder for PostgreSQL: {error}"))?
             .keep();
-        let mut server =
-            Self { folder, programs, arguments: arguments(options), user, supervisor: None };
+        let mut server = Self {
+            folder,
+            programs,
+            arguments: arguments(options),
+            port: options.port.unwrap_or(5432),
+            user,
+            supervisor: None,
+        };
+        server.arguments.extend(server.certificate(options).map_err(|error| error.to_string())?);
         server.fill().map_err(|error| format!("cannot lay out PostgreSQL's files: {error}"))?;
         server.run()?;
         let admin = server.wait().await?;
@@ -73,7 +88,22 @@ impl Server {
     /// Of the server's socket, for a role that policies hold.
     pub fn url(&self, database: &str) -> String {
         let folder = self.folder.display().to_string().replace('/', "%2F");
-        format!("postgres://tester:tester@{folder}:5432/{database}")
+        format!("postgres://tester:tester@{folder}:{}/{database}", self.port)
+    }
+
+    /// For a role that no policy holds.
+    pub fn admin_url(&self, database: &str) -> String {
+        self.url(database).replace("tester:tester@", "admin@")
+    }
+
+    /// A new database, of the role that policies hold.
+    ///
+    /// # Errors
+    /// When it can't be made.
+    pub async fn create(&self, database: &str) -> Result<String, tokio_postgres::Error> {
+        let sql = format!("CREATE DATABASE {database} OWNER tester TEMPLATE template0");
+        self.admin().await?.batch_execute(&sql).await?;
+        Ok(self.url(database))
     }
 
     /// A connection that may do everything.
@@ -82,7 +112,7 @@ impl Server {
     /// When the server doesn't answer.
     pub async fn admin(&self) -> Result<Client, tokio_postgres::Error> {
         let mut config = tokio_postgres::Config::new();
-        config.host_path(&self.folder).user("admin").dbname("postgres");
+        config.host_path(&self.folder).port(self.port).user("admin").dbname("postgres");
         let (client, connection) = config.connect(NoTls).await?;
         tokio::spawn(async move { drop(connection.await) });
         Ok(client)
@@ -91,17 +121,11 @@ impl Server {
     /// Ends the server as a crash would, leaving its files.
     ///
     /// # Panics
-    /// When its process can't be found.
+    /// When it doesn't run.
     pub fn kill(&mut self) {
-        let pid = fs::read_to_string(self.folder.join("pid")).expect("the server's pid");
-        let ended = Command::new("kill").args(["-9", pid.trim()]).status();
-        assert!(ended.is_ok_and(|ended| ended.success()), "cannot kill PostgreSQL {pid}");
-        // The supervisor goes with it, before it can clean up.
-        if let Some((mut supervisor, pipe)) = self.supervisor.take() {
-            drop(supervisor.kill());
-            drop(supervisor.wait());
-            drop(pipe);
-        }
+        let (mut supervisor, mut pipe) = self.supervisor.take().expect("a server that runs");
+        writeln!(pipe, "crash").expect("the supervisor reads");
+        drop(supervisor.wait());
         // The other processes notice within moments, and have to be gone before the next start.
         let start = Instant::now();
         while self.has_processes() && start.elapsed() < START_MAX {
@@ -188,6 +212,24 @@ impl Server {
             done(Command::new("chown").arg("-R").arg(owner).arg(&data))?;
         }
         Ok(())
+    }
+
+    /// Copies, as the server takes only a key that is its own.
+    fn certificate(&self, options: &ServerOptions) -> std::io::Result<Vec<String>> {
+        let Some((certificate, key)) = &options.tls else {
+            return Ok(Vec::new());
+        };
+        let mut arguments = vec!["-c".to_owned(), "ssl=on".to_owned()];
+        for (from, name) in [(certificate, "ssl_cert_file"), (key, "ssl_key_file")] {
+            let to = self.folder.join(name);
+            fs::copy(from, &to)?;
+            fs::set_permissions(&to, fs::Permissions::from_mode(0o600))?;
+            if let Some((user, group)) = self.user {
+                chown(&to, Some(user), Some(group))?;
+            }
+            arguments.extend(["-c".to_owned(), format!("{name}={}", to.display())]);
+        }
+        Ok(arguments)
     }
 
     fn as_server(&self, program: &Path) -> Command {

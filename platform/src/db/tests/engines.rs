@@ -8,7 +8,7 @@ statements! {
         VALUES ($1, $2, $3, $4, $5, $6, $7)";
     FIND: "SELECT id, name, amount, is_new, data, share FROM item
         WHERE id = $2 AND tenant_id = $1";
-    COUNT: "SELECT COUNT(*) FROM item WHERE tenant_id = $1";
+    COUNT: "SELECT COUNT(*) FROM item WHERE tenant_id = $1" scans "a test's few rows";
     RENAME: "UPDATE item SET name = $3 WHERE tenant_id = $1 AND id = $2";
     REMOVE: "DELETE FROM item WHERE tenant_id = $1 AND id = $2 RETURNING name";
     ADD_PART: "INSERT INTO part (tenant_id, id, item_id) VALUES ($1, $2, $3)";
@@ -37,12 +37,13 @@ pub(super) const SCHEMA: Schema = Schema {
                 item_id TEXT NOT NULL,
                 PRIMARY KEY (tenant_id, id),
                 FOREIGN KEY (tenant_id, item_id) REFERENCES item (tenant_id, id)
-            );",
+            );
+            CREATE INDEX part_item ON part (tenant_id, item_id);",
     }],
     statements: &[STATEMENTS],
 };
 
-fn tenant(name: &str) -> TenantId {
+pub(super) fn tenant(name: &str) -> TenantId {
     TenantId::new(name).unwrap()
 }
 

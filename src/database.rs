@@ -1,0 +1,6 @@
+//! The tables of every domain.
+
+use platform::db::Schema;
+
+/// In the order in which they are migrated.
+pub const SCHEMAS: [Schema; 0] = [];
