@@ -184,7 +184,8 @@ async fn write_events(place: &str, round: &str) {
         let (db, key) = (db.clone(), format!("{round}/{writer}"));
         tokio::spawn(async move {
             for number in 0_i64.. {
-                let told = db.tenant(&tenant()).tx((key.clone(), number), |tx, (key, number)| {
+                let scope = db.tenant(&tenant());
+                let told = scope.tx((key.clone(), number), |tx, (key, number)| {
                     Box::pin(async move { tell(tx, key, *number).await })
                 });
                 let id = told.await.expect("it is stored");
