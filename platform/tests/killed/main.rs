@@ -46,7 +46,7 @@ fn run_and_kill(role: &str, place: &str, round: u32, after: Duration) -> Vec<Str
     let reading = std::thread::spawn(move || {
         let lines = BufReader::new(out).lines().map_while(Result::ok);
         let acks = lines.filter_map(|line| Some(line.split_once("ack ")?.1.to_owned()));
-        acks.inspect(|_| drop(first.send(()))).collect::<Vec<_>>()
+        acks.inspect(|_| first.send(()).unwrap_or_default()).collect::<Vec<_>>()
     });
     has_begun.recv_timeout(Duration::from_secs(60)).expect("the child acknowledges something");
     std::thread::sleep(after);
