@@ -30,7 +30,8 @@ const ERROR_BYTES_MAX: usize = 500;
 /// Why a step ended early. Nothing is lost: the next step begins where this one began.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum StepError {
-    #[error("another process has taken over")]
+    /// Another process may have taken over, or a replay has begun.
+    #[error("the lease or the place in the log is another now")]
     LeaseLost,
 
     #[error(transparent)]
@@ -113,7 +114,7 @@ impl Dispatch {
             })
         });
         let moved: Result<u64, DbError> = moved.await;
-        // It was set back for a replay, or the lease has gone.
+        // It was set back for a replay, or the lease has gone: whoever holds that begins anew.
         if moved? == 0 { Err(StepError::LeaseLost) } else { Ok(()) }
     }
 

@@ -72,6 +72,22 @@ impl RelayOptions {
     }
 }
 
+/// What a process knows of its right to move a consumer.
+#[derive(Default)]
+struct Hold {
+    is_registered: bool,
+    /// When the lease is to be renewed.
+    renew_ms: i64,
+}
+
+enum Turn {
+    /// There may be more to do.
+    Moved,
+    Idle,
+    /// Another process has the lease.
+    Elsewhere,
+}
+
 /// Carries events to consumers.
 #[derive(Clone)]
 pub struct Relay {
@@ -108,21 +124,19 @@ impl Relay {
     /// # Errors
     /// When the database fails, or another relay has a consumer's lease.
     pub async fn drain(&self) -> Result<(), DbError> {
-        let busy = |error| match error {
-            StepError::Db(error) => error,
-            StepError::LeaseLost => DbError::Busy { reason: "another relay has the lease" },
-        };
         loop {
-            let mut count = 0;
+            let mut is_idle = true;
             for consumer in self.consumers.iter() {
                 let dispatch = self.dispatch(consumer);
-                self.register(&dispatch).await?;
-                if !self.take_lease(&dispatch).await? {
-                    return Err(busy(StepError::LeaseLost));
+                match self.turn(&dispatch, &mut Hold::default()).await? {
+                    Turn::Moved => is_idle = false,
+                    Turn::Idle => {}
+                    Turn::Elsewhere => {
+                        return Err(DbError::Busy { reason: "another relay has the lease" });
+                    }
                 }
-                count += self.step(&dispatch).await.map_err(busy)?;
             }
-            if count == 0 {
+            if is_idle {
                 return Ok(());
             }
         }
@@ -141,29 +155,25 @@ impl Relay {
 
     async fn carry(&self, dispatch: &Dispatch, mut stop: watch::Receiver<bool>) {
         let mut committed = self.db.committed_events();
-        let mut is_registered = false;
+        let mut hold = Hold::default();
         while !*stop.borrow() {
             // Before looking: what commits from here on wakes at once.
             committed.borrow_and_update();
-            let pause = match self.turn(dispatch, &mut is_registered).await {
-                Ok(0) => self.options.poll,
-                Ok(_) => continue,
+            let (pause, wakes) = match self.turn(dispatch, &mut hold).await {
+                Ok(Turn::Moved) => continue,
+                Ok(Turn::Idle) => (self.options.poll, true),
                 // Its holder renews it in a third of its time.
-                Err(StepError::LeaseLost) => self.options.lease / 3,
-                Err(StepError::Db(error)) => {
+                Ok(Turn::Elsewhere) => (self.options.lease / 3, false),
+                Err(error) => {
                     let consumer = dispatch.consumer.name;
                     tracing::warn!(consumer, %error, "events are not carried; trying again");
-                    error.retry_after().unwrap_or(PAUSE)
+                    (error.retry_after().unwrap_or(PAUSE), false)
                 }
             };
-            let holds = pause == self.options.poll;
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
-                changed = committed.changed(), if holds => {
-                    if changed.is_err() {
-                        return;
-                    }
-                }
+                // The sender lives as long as the database, which this has.
+                _ = committed.changed(), if wakes => {}
                 stopped = stop.changed() => {
                     if stopped.is_err() {
                         break;
@@ -174,19 +184,28 @@ impl Relay {
         self.drop_lease(dispatch).await;
     }
 
-    async fn turn(
-        &self,
-        dispatch: &Dispatch,
-        is_registered: &mut bool,
-    ) -> Result<usize, StepError> {
-        if !*is_registered {
+    async fn turn(&self, dispatch: &Dispatch, hold: &mut Hold) -> Result<Turn, DbError> {
+        if !hold.is_registered {
             self.register(dispatch).await?;
-            *is_registered = true;
+            hold.is_registered = true;
         }
-        if !self.take_lease(dispatch).await? {
-            return Err(StepError::LeaseLost);
+        let now_ms = (self.options.clock)();
+        if hold.renew_ms <= now_ms {
+            if !self.take_lease(dispatch).await? {
+                return Ok(Turn::Elsewhere);
+            }
+            let third_ms = self.options.lease.as_millis() / 3;
+            hold.renew_ms = now_ms.saturating_add(i64::try_from(third_ms).unwrap_or(i64::MAX));
         }
-        self.step(dispatch).await
+        match self.step(dispatch).await {
+            Ok(0) => Ok(Turn::Idle),
+            Ok(_) => Ok(Turn::Moved),
+            Err(StepError::LeaseLost) => {
+                hold.renew_ms = 0;
+                Ok(Turn::Moved)
+            }
+            Err(StepError::Db(error)) => Err(error),
+        }
     }
 
     async fn step(&self, dispatch: &Dispatch) -> Result<usize, StepError> {

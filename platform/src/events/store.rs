@@ -3,8 +3,9 @@
 use crate::db::statements;
 
 statements! {
-    /// PostgreSQL: committed, and without a number yet.
-    system HAS_NEW: "SELECT 1 FROM event_outbox WHERE sequence IS NULL LIMIT 1";
+    /// PostgreSQL: committed, and without a number yet. There are none on SQLite.
+    system HAS_NEW: sqlite "SELECT 1 FROM event_outbox WHERE sequence = -1"
+        postgres "SELECT 1 FROM event_outbox WHERE sequence IS NULL LIMIT 1";
     /// Locks the row: numbers are given by one transaction after the other.
     system LOCK_COUNTER: "INSERT INTO event_counter (name, value) VALUES ('sequence', 0)
         ON CONFLICT (name) DO UPDATE SET value = event_counter.value RETURNING value";
@@ -13,7 +14,7 @@ statements! {
             SELECT MAX(sequence) AS number FROM event_outbox
             UNION ALL SELECT MAX(cursor) AS number FROM event_consumer) AS numbers"
         scans "the consumers are few, and the other is the end of an index";
-    system NUMBER_NEW: sqlite "UPDATE event_outbox SET sequence = $1 WHERE sequence IS NULL AND $2 < 0"
+    system NUMBER_NEW: sqlite "UPDATE event_outbox SET sequence = $1 WHERE sequence = -1 AND $2 < 0"
         postgres "UPDATE event_outbox SET sequence = CAST($1 AS BIGINT) + numbered.place
             FROM (SELECT position, ROW_NUMBER() OVER (ORDER BY position) AS place
                 FROM (SELECT position FROM event_outbox WHERE sequence IS NULL

@@ -1,9 +1,10 @@
 //! The journal: an append-only log in files, for telemetry (heartbeats, CMCD, beacons), of which there
 //! is much and of which no single record is worth a database transaction.
 //!
-//! Records gather in a bounded queue; one thread writes and syncs them as a group, at most once in
-//! [`JournalOptions::group_delay`], and at once after a pause. [`Journal::append`] returns when its
-//! record is durable, [`Journal::offer`] at once, and drops and counts what the queue has no room for.
+//! Records gather in a bounded queue, while one thread writes and syncs those before them as a group.
+//! [`Journal::append`] returns when its record is durable; [`Journal::offer`] at once, and drops and
+//! counts what the queue has no room for. What was offered waits for more of its kind, at most
+//! [`JournalOptions::group_delay`].
 //! What was acknowledged survives a crash of process or machine; the bytes are those of [`format`],
 //! what a start makes of them is described in [`recover`].
 //!
@@ -59,7 +60,7 @@ pub struct JournalOptions {
     /// A new segment begins before one would be larger or when it is older. A group may be larger.
     pub segment_bytes: u64,
     pub segment_age: Duration,
-    /// Records of this long share a sync.
+    /// Records of this long share a sync, when nobody waits for one of them.
     pub group_delay: Duration,
     /// Bytes that may wait for the disk.
     pub queue_bytes: usize,

@@ -56,6 +56,8 @@ struct Inner {
     bytes: Vec<u8>,
     records: u32,
     outcome: watch::Sender<Outcome>,
+    /// Somebody waits for a record of this group.
+    is_awaited: bool,
     commands: Vec<Command>,
     is_closing: bool,
     /// Memory of the last group.
@@ -68,6 +70,7 @@ impl Default for Inner {
             bytes: Vec::new(),
             records: 0,
             outcome: watch::Sender::new(None),
+            is_awaited: false,
             commands: Vec::new(),
             is_closing: false,
             spare: Vec::new(),
@@ -85,6 +88,9 @@ impl Queue {
     pub(super) fn push(&self, record: &Record<'_>) -> Option<(u32, watch::Receiver<Outcome>)> {
         let mut inner = self.lock();
         let index = self.add(&mut inner, record)?;
+        if !std::mem::replace(&mut inner.is_awaited, true) {
+            self.some.notify_one();
+        }
         Some((index, inner.outcome.subscribe()))
     }
 
@@ -122,12 +128,13 @@ impl Queue {
         self.some.notify_one();
     }
 
-    /// Waits for something to do and takes it. Records are taken no earlier than `not_before`, so
-    /// that more of them share a sync; commands and the end don't wait.
+    /// Waits for something to do and takes it. Records that nobody waits for are taken no earlier
+    /// than `not_before`, so that more of them share a sync; all else is taken at once, with
+    /// whatever has gathered during the sync before.
     pub(super) fn take(&self, not_before: Instant) -> Taken {
         let mut inner = self.lock();
         loop {
-            let is_urgent = inner.is_closing || !inner.commands.is_empty();
+            let is_urgent = inner.is_closing || inner.is_awaited || !inner.commands.is_empty();
             let wait = not_before.saturating_duration_since(Instant::now());
             if is_urgent || (inner.records > 0 && wait.is_zero()) {
                 break;
@@ -139,6 +146,7 @@ impl Queue {
             };
         }
         let spare = std::mem::take(&mut inner.spare);
+        inner.is_awaited = false;
         let group = (inner.records > 0).then(|| Group {
             bytes: std::mem::replace(&mut inner.bytes, spare),
             records: std::mem::take(&mut inner.records),

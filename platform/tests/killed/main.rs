@@ -46,7 +46,7 @@ fn run_and_kill(role: &str, place: &str, round: u32, after: Duration) -> Vec<Str
     let reading = std::thread::spawn(move || {
         let lines = BufReader::new(out).lines().map_while(Result::ok);
         let acks = lines.filter_map(|line| Some(line.split_once("ack ")?.1.to_owned()));
-        acks.inspect(|_| drop(first.send(()))).collect::<Vec<_>>()
+        acks.inspect(|_| first.send(()).unwrap_or_default()).collect::<Vec<_>>()
     });
     has_begun.recv_timeout(Duration::from_secs(60)).expect("the child acknowledges something");
     std::thread::sleep(after);
@@ -184,7 +184,8 @@ async fn write_events(place: &str, round: &str) {
         let (db, key) = (db.clone(), format!("{round}/{writer}"));
         tokio::spawn(async move {
             for number in 0_i64.. {
-                let told = db.tenant(&tenant()).tx((key.clone(), number), |tx, (key, number)| {
+                let scope = db.tenant(&tenant());
+                let told = scope.tx((key.clone(), number), |tx, (key, number)| {
                     Box::pin(async move { tell(tx, key, *number).await })
                 });
                 let id = told.await.expect("it is stored");

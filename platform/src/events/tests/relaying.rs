@@ -55,7 +55,7 @@ async fn facts_that_cannot_be_are_refused() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn eight_writers_and_two_relays_lose_and_repeat_nothing() {
     const WRITERS: i64 = 8;
-    const EACH: i64 = 160;
+    const EACH: i64 = 200;
     for Engine { db, name, .. } in engines(SCHEMAS).await {
         let (stop, stopped) = watch::channel(false);
         let options = RelayOptions { lease: Duration::from_millis(600), ..options() };
