@@ -82,5 +82,10 @@ CREATE TABLE event_lease (
 );
 ",
     }],
-    statements: &[super::publish::STATEMENTS],
+    statements: &[
+        super::publish::STATEMENTS,
+        super::store::STATEMENTS,
+        super::operate::STATEMENTS,
+        super::bus::STATEMENTS,
+    ],
 };

@@ -44,6 +44,9 @@ pub const SEGMENT_HEADER_BYTES: usize = 40;
 pub const RECORD_HEADER_BYTES: usize = 32;
 /// Largest key and payload together that any journal takes.
 pub const BODY_BYTES_LIMIT: usize = 1 << 20;
+/// Sequences of segments end here, and of records at twice this, so that counting on from one that was
+/// read never ends: at a million records a second it takes 146,000 years.
+const SEQUENCE_MAX: u64 = 1 << 62;
 /// Longest key.
 pub const KEY_BYTES_MAX: usize = 1_024;
 
@@ -68,6 +71,8 @@ pub enum HeaderFault {
     Version(u16),
     #[error("the checksum of its header is wrong")]
     Checksum,
+    #[error("its records can't have the number {0}")]
+    Sequence(u64),
 }
 
 impl SegmentHeader {
@@ -97,11 +102,11 @@ impl SegmentHeader {
         if version != VERSION {
             return Err(HeaderFault::Version(version));
         }
-        Ok(Self {
-            salt: u32_at(header, 12),
-            first_sequence: u64_at(header, 16),
-            created_ms: u64_at(header, 24),
-        })
+        let first_sequence = u64_at(header, 16);
+        if !(1..=SEQUENCE_MAX).contains(&first_sequence) {
+            return Err(HeaderFault::Sequence(first_sequence));
+        }
+        Ok(Self { salt: u32_at(header, 12), first_sequence, created_ms: u64_at(header, 24) })
     }
 }
 
@@ -123,8 +128,8 @@ pub struct RecordRef<'a> {
 pub enum RecordFault {
     /// They end in the middle of what may be one.
     Short,
-    /// A length can't be.
-    Length,
+    /// A length or the sequence can't be.
+    Size,
     Checksum,
 }
 
@@ -145,13 +150,15 @@ impl<'a> RecordRef<'a> {
     pub(super) fn layout(bytes: &'a [u8]) -> Result<(Self, &'a [u8]), RecordFault> {
         let header = bytes.first_chunk::<RECORD_HEADER_BYTES>().ok_or(RecordFault::Short)?;
         let (body_bytes, key_bytes) = (u32_at(header, 4) as usize, usize::from(u16_at(header, 28)));
-        if BODY_BYTES_LIMIT < body_bytes || body_bytes < key_bytes || KEY_BYTES_MAX < key_bytes {
-            return Err(RecordFault::Length);
+        let sequence = u64_at(header, 8);
+        let is_large = BODY_BYTES_LIMIT < body_bytes || KEY_BYTES_MAX < key_bytes;
+        if is_large || body_bytes < key_bytes || 2 * SEQUENCE_MAX < sequence {
+            return Err(RecordFault::Size);
         }
         let whole = bytes.get(..RECORD_HEADER_BYTES + body_bytes).ok_or(RecordFault::Short)?;
         let (key, payload) = whole[RECORD_HEADER_BYTES..].split_at(key_bytes);
         let record = Self {
-            sequence: u64_at(header, 8),
+            sequence,
             time_ms: u64_at(header, 16),
             group_index: u32_at(header, 24),
             kind: header[30],
