@@ -46,7 +46,7 @@ async fn fan_out(tx: &mut Tx, event: &Event) -> Result<(), DbError> {
             continue;
         }
         let (topic, subject) = (event.topic.name(), &event.subject);
-        let values = params![endpoint_id, id, event.sequence, topic, subject, body, event.at_ms];
+        let values = params![&endpoint_id, &id, event.sequence, topic, subject, &body, event.at_ms];
         if tx.execute(&ADD, values).await? == 1 {
             tx.execute(&endpoint::WAKE, params![endpoint_id, NEVER_MS]).await?;
         }
