@@ -134,7 +134,7 @@ impl Service<Uri> for Connect {
 }
 
 /// The host of an address. IPv6 stands in brackets there, and without them everywhere else.
-fn host_of(uri: &Uri) -> Option<&str> {
+pub(super) fn host_of(uri: &Uri) -> Option<&str> {
     let host = uri.host()?;
     Some(host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host))
 }

@@ -113,12 +113,18 @@ impl Outbound {
         peer
     }
 
-    /// Whether an address that a stranger gives may be called, as far as its text tells.
+    /// Whether an address that a stranger gives may be called, as far as its text tells: names are
+    /// resolved and judged at each connection.
     ///
     /// # Errors
     /// When it is no URL that is ever called.
     pub fn check_given(&self, text: &str) -> Result<http::Uri, UrlError> {
-        url::parse_given(text, self.0.config.allow_http)
+        let uri = url::parse_given(text, self.0.config.allow_http)?;
+        let literal = connect::host_of(&uri).and_then(|host| host.parse().ok());
+        if let Some(address) = literal {
+            self.0.guard.check(address)?;
+        }
+        Ok(uri)
     }
 
     /// What else is called, such as a mail server, counts with the peers.

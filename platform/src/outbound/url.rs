@@ -2,6 +2,8 @@
 
 use http::{Method, StatusCode, Uri};
 
+use super::address::Forbidden;
+
 /// Longest URL that is taken, in bytes.
 pub const URL_BYTES_MAX: usize = 2_048;
 
@@ -24,6 +26,8 @@ pub enum UrlError {
     UserInfo,
     #[error("its port is not one of HTTP; use 443, or one above 1023 that no other protocol has")]
     Port,
+    #[error(transparent)]
+    Forbidden(#[from] Forbidden),
 }
 
 /// Reads a URL that a stranger gave. Where its host leads is judged when it is called.
