@@ -23,7 +23,7 @@ const GRPC_TIMEOUT: &str = "grpc-timeout";
 
 /// When whoever asked stops waiting.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct Deadline(pub(crate) Instant);
+pub struct Deadline(pub Instant);
 
 impl Deadline {
     /// The earlier one of the route's and the caller's.
@@ -70,6 +70,7 @@ fn parse(text: &[u8]) -> Option<Duration> {
 /// 408 when the client has not sent its content by then, 504 when we have no answer.
 pub(crate) async fn in_time(
     deadline: Option<Deadline>,
+    dialect: Dialect,
     fate: &Fate,
     metrics: &Metrics,
     answer: impl Future<Output = Result<Response, Refusal>>,
@@ -79,14 +80,15 @@ pub(crate) async fn in_time(
         return answer;
     }
     metrics.refuse("late");
-    Err(match fate.is_whole() {
+    // A stream of gRPC has no end that would be late.
+    Err(match fate.is_whole() || dialect == Dialect::Grpc {
         true => {
             let detail = "The answer took too long. What was asked for may have been done.";
             Refusal::new(StatusCode::GATEWAY_TIMEOUT, "timed_out", detail)
         }
         false => {
             let detail = "The content did not arrive in time.";
-            Refusal::new(StatusCode::REQUEST_TIMEOUT, "request_late", detail)
+            Refusal::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", detail)
         }
     })
 }
