@@ -13,6 +13,8 @@ pub mod http;
 pub mod keyring;
 pub mod limit;
 pub mod objects;
+pub mod outbound;
+pub mod resilience;
 pub mod secret_file;
 pub mod telemetry;
 pub mod tls;

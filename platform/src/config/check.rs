@@ -6,6 +6,7 @@ use super::feed::{check_feed, check_ops};
 use super::guard::{check_cmcd, check_cmsd, check_load, check_rate_limit};
 use super::model::{AcmeChallenge, Tls, TlsCertificate};
 use super::model::{Addressing, ClientAuth, Config, Packaging, Preset, Protection, SigningKey};
+use super::outbound::check_outbound;
 use super::upstream::{check_fetch, check_shield, check_upstreams};
 use crate::url_token::Keyring;
 
@@ -77,6 +78,7 @@ pub(super) fn check(config: &Config) -> Vec<Failed> {
     check_control(&config.control, &mut fail);
     check_telemetry(&config.telemetry, &mut fail);
     check_tenants(&config.tenant, &mut fail);
+    check_outbound(&config.outbound, &mut fail);
     check_cdn(&config.cdn, &mut fail);
     check_deliveries(&config.delivery, &config.cdn, &mut fail);
     check_rate_limit(&config.rate_limit, &mut fail);

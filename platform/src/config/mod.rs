@@ -16,6 +16,7 @@ mod feed;
 mod guard;
 mod keys;
 mod model;
+mod outbound;
 mod print;
 mod reload;
 mod secret;
@@ -47,6 +48,7 @@ pub use model::{
     Media, Net, Objects, Ops, Packager, Packaging, Preset, Protection, S3, SigningAlgorithm,
     SigningKey, Tls, TlsCertificate, TlsVersion,
 };
+pub use outbound::{Outbound, OutboundPeer};
 pub use reload::Changes;
 pub use secret::Secret;
 pub use upstream::{Fetch, Shield, Upstream, UpstreamProtocol};

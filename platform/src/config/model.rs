@@ -12,6 +12,7 @@ use super::cdn::{Cdn, Delivery};
 use super::control::{Control, Telemetry, Tenant};
 use super::feed::Feed;
 use super::guard::{Cmcd, Cmsd, Load, Prefetch, RateLimit};
+use super::outbound::Outbound;
 use super::secret::Secret;
 use super::upstream::{Fetch, Shield, Upstream};
 use super::value::{ByteCount, IpPrefix, Listen};
@@ -41,6 +42,7 @@ pub struct Config {
     pub feed: Feed,
     /// Whose requests come by which names.
     pub tenant: Vec<Tenant>,
+    pub outbound: Outbound,
     /// Remote origins, for an edge.
     pub upstream: Vec<Upstream>,
     /// Presets beside the built-in ones.
@@ -440,6 +442,7 @@ impl Config {
         example.ops.previous_key = Some(Secret::reference("env:OLD_OPS_KEY"));
         example.ops.names = vec!["edge-1.example.org".to_owned()];
         example.feed = Feed::example();
+        example.outbound = Outbound::example();
         example.upstream = vec![Upstream::example()];
         example.cmcd.events_file = Some(PathBuf::from("/var/log/streamverse/cmcd.jsonl"));
         example.net.trusted_proxies = vec![IpPrefix::EXAMPLE];

@@ -50,6 +50,7 @@ fn the_default_file_names_every_key() {
             "cdn.key",
             "control.transform",
             "delivery",
+            "outbound.peer",
             "preset",
             "signing_key",
             "tenant",
