@@ -6,6 +6,7 @@ use api::cursor::CursorKeys;
 use gateway::{Domain, Exporter, Gateway, Parts, State};
 use platform::config::{Config, IpPrefix};
 use platform::http::HttpLimits;
+use platform::outbound::Outbound;
 use platform::telemetry::{AccessSample, HttpMetrics};
 use platform::{DataDir, secret_file};
 use prometheus_client::registry::Registry;
@@ -59,7 +60,8 @@ impl Control {
             http_metrics: surroundings.http_metrics,
             sample: surroundings.sample,
         })?;
-        let exporter = gateway::Exporter::start(&config.telemetry)?;
+        let outbound = Outbound::new(&config.outbound)?;
+        let exporter = Exporter::start(&config.telemetry, &outbound)?;
         let health = tokio::spawn(gateway.tell_health());
         Ok(Self { gateway, jobs: jobs.into_iter().collect(), health, exporter })
     }

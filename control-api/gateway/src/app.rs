@@ -45,6 +45,7 @@ use futures_util::future::BoxFuture;
 use http::{Request, StatusCode};
 use platform::config::{Config, IpPrefix};
 use platform::http::came_early;
+use platform::outbound::CallContext;
 use platform::telemetry::trace::{self, ActiveSpan, SpanKind};
 use platform::telemetry::{AccessSample, HttpMetrics, Observe};
 use tokio::sync::watch;
@@ -397,11 +398,16 @@ async fn enter(
     exchange.note.name_route(route.name);
     let _place = shared.places.take(settings.requests_max, metrics)?;
     let bounds = settings.bounds(route.class);
-    let deadline = deadline::Deadline::of(exchange.dialect, request.headers(), bounds.time_max)?;
+    let deadline = deadline::of(exchange.dialect, request.headers(), bounds.time_max)?;
     let (mut request, fate) = content::bound(request, bounds.content_bytes_max, metrics)?;
     if let Some(deadline) = deadline {
         request.extensions_mut().insert(deadline);
     }
+    let context = CallContext {
+        request_id: Some(exchange.request_id.clone()),
+        deadline,
+        ..CallContext::read(request.headers())
+    };
     let answer = async {
         let rates = &shared.rates;
         let (request, quota) = caller::admit(rates, metrics, exchange, request).await?;
@@ -409,7 +415,7 @@ async fn enter(
             caller::attempt(rates, metrics, exchange, route.class, request).await?;
         let quota = Quota::tighter(quota, of_attempts);
         let request = transform::change_content(request).await.map_err(|_| unreadable())?;
-        let mut answer = panics::contain(metrics, next.run(request)).await?;
+        let mut answer = panics::contain(metrics, context.scope(next.run(request))).await?;
         if let Some(quota) = quota {
             answer.extensions_mut().insert(quota);
         }

@@ -22,6 +22,5 @@ mod tenants;
 pub use app::{Gateway, GatewayError, Parts, Service};
 pub use domain::{Domain, LoginField, RouteClass, RouteRule};
 pub use exchange::ClientAddress;
-pub use layer::deadline::Deadline;
 pub use otlp::{Exporter, OtlpError};
 pub use readiness::{Readiness, State};

@@ -7,14 +7,9 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, USER_AGENT};
-use http::{HeaderName, HeaderValue, Request, StatusCode, Uri};
-use http_body_util::{BodyExt, Full, Limited};
-use hyper_rustls::HttpsConnector;
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
+use http::{HeaderName, HeaderValue, StatusCode, Uri};
 use platform::config::Telemetry;
+use platform::outbound::{Call, CallError, Outbound, Peer, Reach};
 use platform::telemetry::trace::{Attribute, SpanRecord, SpanSink, set_sink};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
@@ -28,13 +23,12 @@ const QUEUE_SPANS_MAX: usize = 4_096;
 const BATCH_SPANS_MAX: usize = 512;
 const BATCH_WAIT: Duration = Duration::from_secs(2);
 
-/// For one request, and the times it is tried: 429, 502, 503 and 504 are worth another try.
-const SEND_MAX: Duration = Duration::from_secs(10);
+/// How often a batch is sent: 429, 502, 503 and 504 are worth another try.
 const TRIES: u32 = 4;
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 /// For what is left when the process ends.
 const LAST_MAX: Duration = Duration::from_secs(3);
-const ANSWER_BYTES_MAX: usize = 64 * 1024;
+const ANSWER_BYTES_MAX: u64 = 64 * 1024;
 
 #[derive(Debug, thiserror::Error)]
 pub enum OtlpError {
@@ -44,8 +38,6 @@ pub enum OtlpError {
     Secret,
     #[error("another exporter has this process's spans")]
     Taken,
-    #[error("TLS can't be set up: {0}")]
-    Tls(#[from] std::io::Error),
 }
 
 /// Sends this process's spans.
@@ -67,26 +59,20 @@ impl Exporter {
     ///
     /// # Errors
     /// When it can't be asked as configured, or there is an exporter already.
-    pub fn start(config: &Telemetry) -> Result<Option<Self>, OtlpError> {
+    pub fn start(config: &Telemetry, outbound: &Outbound) -> Result<Option<Self>, OtlpError> {
         let Some(endpoint) = &config.otlp_endpoint else { return Ok(None) };
         let target = format!("{}/v1/traces", endpoint.trim_end_matches('/'));
         let target: Uri = target.parse().map_err(http::Error::from)?;
         let secret =
             config.otlp_secret.as_ref().map(|secret| secret_header(config, secret.expose()));
-        let connector = hyper_rustls::HttpsConnectorBuilder::new()
-            .with_provider_and_webpki_roots(rustls::crypto::aws_lc_rs::default_provider())
-            .map_err(std::io::Error::other)?
-            .https_or_http()
-            .enable_http1()
-            .build();
-        let client = Client::builder(TokioExecutor::new()).build(connector);
+        let peer = outbound.peer("otlp", Reach::Anywhere, |_| {});
         let (queue, spans) = mpsc::channel(QUEUE_SPANS_MAX);
         let metrics = Metrics::default();
         if !set_sink(Box::new(Queue { queue, metrics: metrics.clone() })) {
             return Err(OtlpError::Taken);
         }
         let sender = Sender {
-            client,
+            peer,
             target,
             secret: secret.transpose()?,
             resource: Resource::of(config),
@@ -135,7 +121,7 @@ impl SpanSink for Queue {
 }
 
 struct Sender {
-    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    peer: Peer,
     target: Uri,
     secret: Option<(HeaderName, HeaderValue)>,
     resource: Resource,
@@ -185,18 +171,17 @@ impl Sender {
         let content = Bytes::from(self.resource.request(batch).encode_to_vec());
         let mut pause = FIRST_PAUSE;
         for attempt in 1..=TRIES {
-            match timeout(SEND_MAX, self.post(content.clone())).await {
-                Ok(Ok(status)) if status.is_success() => {
+            match self.post(content.clone()).await {
+                Ok(status) if status.is_success() => {
                     self.metrics.exported.inc_by(count);
                     return;
                 }
-                Ok(Ok(status)) if !matches!(status.as_u16(), 429 | 502..=504) => {
+                Ok(status) if !matches!(status.as_u16(), 429 | 502..=504) => {
                     tracing::warn!(%status, "the receiver of spans refuses them");
                     break;
                 }
-                Ok(Ok(status)) => tracing::debug!(%status, attempt, "spans were not taken"),
-                Ok(Err(error)) => tracing::debug!(error, attempt, "spans were not sent"),
-                Err(_) => tracing::debug!(attempt, "spans were not taken in time"),
+                Ok(status) => tracing::debug!(%status, attempt, "spans were not taken"),
+                Err(error) => tracing::debug!(%error, attempt, "spans were not sent"),
             }
             tokio::time::sleep(pause).await;
             pause *= 2;
@@ -204,19 +189,13 @@ impl Sender {
         self.metrics.dropped.inc_by(count);
     }
 
-    async fn post(&self, content: Bytes) -> Result<StatusCode, String> {
-        let mut request = Request::post(self.target.clone())
-            .header(CONTENT_TYPE, "application/x-protobuf")
-            .header(USER_AGENT, concat!("streamverse/", env!("CARGO_PKG_VERSION")));
+    async fn post(&self, content: Bytes) -> Result<StatusCode, CallError> {
+        let mut call = Call::post(self.target.clone(), "application/x-protobuf", content)
+            .cut_answer_at(ANSWER_BYTES_MAX);
         if let Some((name, value)) = &self.secret {
-            request = request.header(name, value);
+            call = call.header(name.clone(), value.clone());
         }
-        let request = request.body(Full::new(content)).map_err(|error| error.to_string())?;
-        let answer = self.client.request(request).await.map_err(|error| error.to_string())?;
-        let status = answer.status();
-        // Read to its end, so that the connection serves the next batch.
-        let _ = Limited::new(answer.into_body(), ANSWER_BYTES_MAX).collect().await;
-        Ok(status)
+        Ok(self.peer.send(call).await?.status)
     }
 }
 
