@@ -40,7 +40,9 @@ async fn pages_of_the_list_may() {
         "https://evil.example?https://www.example.org",
     ] {
         let headers = [("origin", origin), PREFLIGHT[1]];
-        send(house.rest, "OPTIONS", "/v1/me", &headers, b"").await.is_problem(403, "origin_not_allowed");
+        send(house.rest, "OPTIONS", "/v1/me", &headers, b"")
+            .await
+            .is_problem(403, "origin_not_allowed");
         let answer = send(house.rest, "GET", "/v1/slow", &headers[..1], b"").await;
         assert_eq!(answer.header("access-control-allow-origin"), "", "{origin}");
         assert_eq!(answer.header("vary"), "origin");

@@ -40,7 +40,10 @@ async fn health_follows_readiness() {
     let unknown = HealthCheckRequest { service: "no.such.Service".to_owned() };
     assert_eq!(client.check(unknown).await.unwrap_err().code(), Code::NotFound);
     let metrics = house.metrics();
-    assert!(metrics.contains(r#"route="/grpc.health.v1.Health/Check",method="POST",protocol="h2""#), "{metrics}");
+    assert!(
+        metrics.contains(r#"route="/grpc.health.v1.Health/Check",method="POST",protocol="h2""#),
+        "{metrics}"
+    );
 }
 
 #[tokio::test]

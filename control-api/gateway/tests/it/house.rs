@@ -11,7 +11,9 @@ use api::{Tenant, TenantId};
 use axum::extract::Request;
 use axum::response::IntoResponse;
 use futures_util::future::BoxFuture;
-use gateway::{ClientAddress, Domain, Gateway, LoginField, Parts, Readiness, RouteClass, RouteRule, State};
+use gateway::{
+    ClientAddress, Domain, Gateway, LoginField, Parts, Readiness, RouteClass, RouteRule, State,
+};
 use platform::config::{Config, SourceFile, Sources};
 use platform::http::{HttpLimits, Listener, Server, serve};
 use platform::telemetry::{AccessSample, HttpMetrics, encode_metrics};

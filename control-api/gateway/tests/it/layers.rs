@@ -10,10 +10,9 @@ use crate::house::{House, config};
 #[tokio::test]
 async fn answers_say_what_every_answer_says() {
     let house = House::new("").await;
-    for answer in [
-        get(house.rest, "/v1/slow").await,
-        send_h2(house.rest, "GET", "/v1/slow", &[], b"").await,
-    ] {
+    for answer in
+        [get(house.rest, "/v1/slow").await, send_h2(house.rest, "GET", "/v1/slow", &[], b"").await]
+    {
         assert_eq!((answer.status, answer.text()), (200, "done"));
         for (name, value) in [
             ("cache-control", "no-store"),
@@ -93,14 +92,23 @@ async fn metrics_name_templates() {
         get(house.rest, &format!("/invented/{id}")).await;
     }
     let metrics = house.metrics();
-    assert!(metrics.contains(r#"route="/v1/things/{id}",method="POST",protocol="http/1.1",status="2xx"} 20"#), "{metrics}");
-    assert!(metrics.contains(r#"route="unmatched",method="GET",protocol="http/1.1",status="4xx"} 20"#), "{metrics}");
+    assert!(
+        metrics.contains(
+            r#"route="/v1/things/{id}",method="POST",protocol="http/1.1",status="2xx"} 20"#
+        ),
+        "{metrics}"
+    );
+    assert!(
+        metrics.contains(r#"route="unmatched",method="GET",protocol="http/1.1",status="4xx"} 20"#),
+        "{metrics}"
+    );
     assert!(!metrics.contains("invented"), "{metrics}");
 }
 
 #[tokio::test]
 async fn content_is_bounded_by_class() {
-    let house = House::new("[control.limits]\ncontent_bytes = 1024\nbulk_content_bytes = 4096").await;
+    let house =
+        House::new("[control.limits]\ncontent_bytes = 1024\nbulk_content_bytes = 4096").await;
     let much = vec![b'x'; 2_000];
     let send = |target: &'static str, body: Vec<u8>| async move {
         send(house.rest, "POST", target, &[("content-type", "text/plain")], &body).await
@@ -144,14 +152,20 @@ async fn beyond_its_places_it_sheds_at_once() {
     }
     assert_eq!(get(house.rest, "/v1/slow").await.text(), "done");
     // A reload counts from the next request on.
-    house.gateway.reload(&config("[control.limits]\nrequests_max = 40\n[control.rate_limit]\nanonymous_per_minute = 0"));
+    house.gateway.reload(&config(
+        "[control.limits]\nrequests_max = 40\n[control.rate_limit]\nanonymous_per_minute = 0",
+    ));
     let requests = (0..20).map(|_| get(house.rest, "/v1/slow?200"));
     assert!(futures_util::future::join_all(requests).await.iter().all(|a| a.status == 200));
 }
 
 #[tokio::test]
 async fn only_trusted_proxies_say_who_a_client_is() {
-    let said = [("x-forwarded-for", "198.51.100.7"), ("forwarded", "for=198.51.100.8"), ("x-real-ip", "198.51.100.9")];
+    let said = [
+        ("x-forwarded-for", "198.51.100.7"),
+        ("forwarded", "for=198.51.100.8"),
+        ("x-real-ip", "198.51.100.9"),
+    ];
     let stranger = House::new("").await;
     let answer = send(stranger.rest, "POST", "/v1/things/1", &said, b"").await.json();
     assert_eq!(answer["client"], "127.0.0.1");
@@ -174,7 +188,8 @@ async fn the_host_chooses_the_tenant() {
     let text = "[[tenant]]\nid = \"a\"\nhosts = [\"a.example\"]\n[[tenant]]\nid = \"default\"\nhosts = [\"b.example\"]";
     let house = House::new(text).await;
     let tenant = |host: &'static str| async move {
-        send(house.rest, "POST", "/v1/things/1", &[("host", host)], b"").await.json()["tenant"].clone()
+        send(house.rest, "POST", "/v1/things/1", &[("host", host)], b"").await.json()["tenant"]
+            .clone()
     };
     assert_eq!(tenant("a.example").await, "a");
     assert_eq!(tenant("B.example:8081").await, "default");
@@ -209,7 +224,10 @@ async fn requests_and_answers_are_transformed() {
     let answer = send(house.rest, "POST", "/api/v1/things/7?x=1", &headers, br#"{"a":1}"#).await;
     assert_eq!(answer.header("x-api"), "old");
     let seen = answer.json();
-    assert_eq!((&seen["path"], &seen["added"]), (&"/v1/things/7?x=1".into(), &serde_json::json!([1])));
+    assert_eq!(
+        (&seen["path"], &seen["added"]),
+        (&"/v1/things/7?x=1".into(), &serde_json::json!([1]))
+    );
     assert_eq!(seen["body"], r#"{"a":1,"source":"web"}"#);
     assert!(seen.get("client").is_none(), "{seen}");
     let headers = seen["headers"].to_string();
@@ -222,9 +240,11 @@ async fn requests_and_answers_are_transformed() {
 async fn health_tells_readiness_and_drain() {
     let house = House::new("").await;
     for address in [house.rest, house.grpc] {
-        for (state, expected) in
-            [(State::Starting, (503, "not ready\n")), (State::Draining, (503, "draining\n")), (State::Ready, (200, "ready\n"))]
-        {
+        for (state, expected) in [
+            (State::Starting, (503, "not ready\n")),
+            (State::Draining, (503, "draining\n")),
+            (State::Ready, (200, "ready\n")),
+        ] {
             house.set_state(state);
             let answer = get(address, "/ready").await;
             assert_eq!((answer.status, answer.text()), expected);

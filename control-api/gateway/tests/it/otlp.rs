@@ -73,15 +73,18 @@ async fn spans_arrive_with_their_parents() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let receiver = listener.local_addr().unwrap();
     tokio::spawn(async move { axum::serve(listener, router).await });
-    let text = format!("[telemetry]\notlp_endpoint = \"http://{receiver}\"\notlp_secret = \"Bearer s\"\nservice_name = \"gate\"");
+    let text = format!(
+        "[telemetry]\notlp_endpoint = \"http://{receiver}\"\notlp_secret = \"Bearer s\"\nservice_name = \"gate\""
+    );
     let settings = config(&text);
     let outbound = Outbound::new(&settings.outbound).unwrap();
     let exporter = Exporter::start(&settings.telemetry, &outbound).unwrap().expect("it is on");
     let house = House::new(&text).await;
 
-    let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    // Spans of other tests of this process go to the same receiver: a trace of its own tells them apart.
+    let parent = "00-c0ffee3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
     send(house.rest, "POST", "/v1/things/7", &[("traceparent", parent)], b"").await;
-    let unsampled = parent.replace("-01", "-00").replace("4bf9", "5bf9");
+    let unsampled = parent.replace("-01", "-00").replace("c0ff", "d0ff");
     send(house.rest, "POST", "/v1/things/8", &[("traceparent", &unsampled)], b"").await;
     let mut headers = HeaderMap::new();
     headers.insert("traceparent", parent.parse().unwrap());
@@ -97,19 +100,25 @@ async fn spans_arrive_with_their_parents() {
 
     let received = received.lock().unwrap().clone();
     assert!(2 <= received.len(), "it is sent again after 503");
-    let (headers, body) = received.last().unwrap();
+    assert_eq!(received[0].1, received[1].1, "the same batch");
+    let (headers, body) = &received[1];
     assert_eq!(headers["content-type"], "application/x-protobuf");
     assert_eq!(headers["authorization"], "Bearer s");
+    let batches: Vec<_> = received[1..].iter().map(|(_, body)| one(body, 1)).collect();
     let resource_spans = one(body, 1);
     let resource = String::from_utf8_lossy(&one(&resource_spans, 1)).into_owned();
     assert!(resource.contains("service.name") && resource.contains("gate"), "{resource:?}");
-    let spans = all(&one(&resource_spans, 2), 2);
+    let spans: Vec<_> = batches.iter().flat_map(|batch| all(&one(batch, 2), 2)).collect();
+    let of_trace = |high: u128| {
+        let id = (high << 112 | 0xee35_77b3_4da6_a3ce_929d_0e0e_4736).to_be_bytes();
+        spans.iter().filter(move |span| one(span, 1) == id).cloned().collect::<Vec<_>>()
+    };
+    let (spans, unsampled) = (of_trace(0xc0ff), of_trace(0xd0ff));
+    assert!(unsampled.is_empty(), "the caller records nothing");
     let named = |name: &str| {
         let found = spans.iter().find(|span| one(span, 5) == name.as_bytes());
         found.unwrap_or_else(|| panic!("no `{name}`")).clone()
     };
-    let trace_id = 0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736_u128.to_be_bytes().to_vec();
-    assert!(spans.iter().all(|span| one(span, 1) == trace_id), "the unsampled one is there");
     let request = named("POST /v1/things/{id}");
     assert_eq!(one(&request, 4), 0x00f0_67aa_0ba9_02b7_u64.to_be_bytes());
     assert_eq!(one(&request, 6).last(), Some(&2), "it is a server's");

@@ -38,13 +38,16 @@ async fn an_address_without_credentials_has_a_budget() {
     for _ in 0..5 {
         assert_eq!(from(&house, "192.0.2.1", "/ready").await.status, 200);
     }
-    house.gateway.reload(&config(&format!("{BEHIND}[control.rate_limit]\nexempt = [\"192.0.2.0/24\"]")));
+    house
+        .gateway
+        .reload(&config(&format!("{BEHIND}[control.rate_limit]\nexempt = [\"192.0.2.0/24\"]")));
     assert_eq!(from(&house, "192.0.2.1", "/v1/slow").await.header("ratelimit"), "");
 }
 
 #[tokio::test]
 async fn a_principal_has_one_budget_wherever_they_are() {
-    let text = format!("{BEHIND}[control.rate_limit]\nanonymous_per_minute = 2\nsigned_in_per_minute = 4");
+    let text =
+        format!("{BEHIND}[control.rate_limit]\nanonymous_per_minute = 2\nsigned_in_per_minute = 4");
     let house = House::new(&text).await;
     let me = |client: &'static str, token: &'static str| {
         let address = house.rest;
@@ -72,7 +75,8 @@ async fn a_principal_has_one_budget_wherever_they_are() {
 
 #[tokio::test]
 async fn attempts_to_sign_in_are_few() {
-    let text = format!("{BEHIND}[control.rate_limit]\nlogin_per_minute = 5\nlogin_account_per_minute = 2");
+    let text =
+        format!("{BEHIND}[control.rate_limit]\nlogin_per_minute = 5\nlogin_account_per_minute = 2");
     let house = House::new(&text).await;
     let attempt = |client: &'static str, email: &'static str| {
         let address = house.rest;
