@@ -111,7 +111,8 @@ async fn serve_until_told(
         http_metrics: http_metrics.clone(),
         sample: sample.clone(),
     };
-    let control = plays_control.then(|| Control::new(config, surroundings)).transpose()?;
+    let control = plays_control.then(|| Control::new(config, data, surroundings));
+    let mut control = control.transpose()?;
     let gateway = control.as_ref().map(|control| control.gateway.clone());
     let adopting = Adopting {
         log,
@@ -128,6 +129,9 @@ async fn serve_until_told(
     };
     let mut registry = Registry::with_prefix("streamverse");
     let handovers_failed: Counter = Counter::default();
+    if let Some(control) = &control {
+        control.register_metrics(&mut registry);
+    }
     let help = "Processes that were to take over from this one and did not";
     registry.register("handovers_failed", help, handovers_failed.clone());
     let backend = Backend::new(config, is_edge, library.clone(), &mut registry)?;
@@ -228,8 +232,8 @@ async fn serve_until_told(
     }
     drop(door);
     upkeep.stop();
-    if let Some(control) = control {
-        control.stop();
+    if let Some(control) = &mut control {
+        control.stop_jobs();
     }
     key_room.abort();
     following.abort();
@@ -237,6 +241,9 @@ async fn serve_until_told(
     feed.close();
     let drain = Duration::from_secs_f64(current.limits.drain_seconds);
     let dropped = listeners.shutdown(drain, is_replaced).await;
+    if let Some(control) = control {
+        control.finish().await;
+    }
     if dropped > 0 {
         tracing::warn!(dropped, "connections were dropped because the drain time was over");
     }

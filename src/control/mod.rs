@@ -1,11 +1,17 @@
 //! The control role: which domains there are, and the gateway in front of them.
 
-use gateway::{Domain, Gateway, Parts, State};
+use std::sync::Arc;
+
+use api::cursor::CursorKeys;
+use gateway::{Domain, Exporter, Gateway, Parts, State};
 use platform::config::{Config, IpPrefix};
 use platform::http::HttpLimits;
+use platform::outbound::Outbound;
 use platform::telemetry::{AccessSample, HttpMetrics};
+use platform::{DataDir, secret_file};
+use prometheus_client::registry::Registry;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 
 use crate::media::Readiness;
 
@@ -25,6 +31,8 @@ pub struct Surroundings {
 pub struct Control {
     pub gateway: Gateway,
     jobs: JoinSet<()>,
+    health: JoinHandle<()>,
+    exporter: Option<Exporter>,
 }
 
 /// Every domain. `[control] domains` selects among them.
@@ -35,24 +43,54 @@ fn domains() -> Vec<Domain> {
 impl Control {
     /// # Errors
     /// When the configuration names a domain that there isn't.
-    pub fn new(config: &Config, surroundings: Surroundings) -> anyhow::Result<Self> {
+    pub fn new(
+        config: &Config,
+        data: &DataDir,
+        surroundings: Surroundings,
+    ) -> anyhow::Result<Self> {
         let readiness = surroundings.readiness;
         let (gateway, jobs) = Gateway::new(Parts {
             config,
             domains: domains(),
+            authenticator: None,
+            cursor_keys: cursor_keys(data)?,
             keys: None,
             readiness: gateway::Readiness::new(move || state(&readiness)),
             trusted_proxies: surroundings.trusted_proxies,
             http_metrics: surroundings.http_metrics,
             sample: surroundings.sample,
         })?;
-        Ok(Self { gateway, jobs: jobs.into_iter().collect() })
+        let outbound = Outbound::new(&config.outbound)?;
+        let exporter = Exporter::start(&config.telemetry, &outbound)?;
+        let health = tokio::spawn(gateway.tell_health());
+        Ok(Self { gateway, jobs: jobs.into_iter().collect(), health, exporter })
+    }
+
+    pub fn register_metrics(&self, registry: &mut Registry) {
+        self.gateway.register_metrics(registry);
+        if let Some(exporter) = &self.exporter {
+            exporter.register_metrics(registry);
+        }
     }
 
     /// Ends what goes on beside requests. Each job can end wherever it waits.
-    pub fn stop(mut self) {
+    pub fn stop_jobs(&mut self) {
         self.jobs.abort_all();
     }
+
+    /// When no request is under way any more.
+    pub async fn finish(self) {
+        self.health.abort();
+        if let Some(exporter) = self.exporter {
+            exporter.finish().await;
+        }
+    }
+}
+
+/// Signs the cursors of lists; they go on after a restart.
+fn cursor_keys(data: &DataDir) -> anyhow::Result<Arc<CursorKeys>> {
+    let secret = secret_file::open_or_make(&data.path().join("keys/cursors"))?;
+    Ok(Arc::new(CursorKeys::new(&secret, &[])))
 }
 
 fn state(readiness: &Readiness) -> State {

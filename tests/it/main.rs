@@ -23,6 +23,7 @@ mod edge_flood;
 mod edges;
 mod faults;
 mod feed;
+mod gateway;
 mod http;
 mod https;
 mod indexes;

@@ -68,6 +68,7 @@ pub(crate) struct Server {
     pub(crate) media: SocketAddr,
     pub(crate) https: SocketAddr,
     pub(crate) ops: SocketAddr,
+    addresses: serde_json::Value,
     log: Arc<Mutex<String>>,
 }
 
@@ -138,8 +139,15 @@ impl Server {
             media: address("media_http"),
             https: address("media_https"),
             ops: address("ops_http"),
+            addresses,
             log,
         }
+    }
+
+    /// Where a listener of the control API listens, by its name in the ready line.
+    #[track_caller]
+    pub(crate) fn control(&self, name: &str) -> SocketAddr {
+        self.addresses[name].as_str().expect("it listens").parse().expect("an address")
     }
 
     /// The value of the first metric whose line begins so; 0 for one that is not there.

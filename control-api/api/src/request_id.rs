@@ -9,9 +9,9 @@ use http::request::Parts;
 use crate::{ApiError, context};
 
 /// Longest id that is taken from a caller.
-const LENGTH_MAX_BYTES: usize = 64;
+const LENGTH_MAX_BYTES: usize = 128;
 
-/// `X-Request-Id`: letters, digits, `-`, `_` and `.`.
+/// `X-Request-Id`: letters, digits and `-_.:/+=@`, as every listener takes them.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct RequestId(Arc<str>);
 
@@ -23,7 +23,7 @@ impl RequestId {
 
     /// The id that a caller chose, when it can stand in a header and a log line as it is.
     pub fn parse(text: &str) -> Option<Self> {
-        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:/+=@".contains(&byte);
         let is_id =
             !text.is_empty() && text.len() <= LENGTH_MAX_BYTES && text.bytes().all(is_plain);
         is_id.then(|| Self(text.into()))
@@ -54,10 +54,10 @@ mod tests {
 
     #[test]
     fn ids_of_callers_are_plain() {
-        for good in ["a", "0198f0a2-1c3d", "A_b.c", &"x".repeat(64)] {
+        for good in ["a", "0198f0a2-1c3d", "A_b.c", "Root=1-67", &"x".repeat(128)] {
             assert!(RequestId::parse(good).is_some(), "{good}");
         }
-        for bad in ["", "a b", "a\nb", "é", "a\"", &"x".repeat(65)] {
+        for bad in ["", "a b", "a\nb", "é", "a\"", &"x".repeat(129)] {
             assert!(RequestId::parse(bad).is_none(), "{bad}");
         }
     }

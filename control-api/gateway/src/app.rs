@@ -14,11 +14,11 @@
 //!       place   503: too many are under way                                   layer::places
 //!       time    408, 504: the route's, or the caller's deadline               layer::deadline
 //!       bound   413: content larger than the route takes                      layer::content
-//!       caller  whose the credentials are                                     caller
+//!       caller  whose the credentials are, and                                layer::caller
 //!       rate    429: of an address, of a principal, of attempts to sign in    layer::rates
 //!       change  JSON content, by configuration                                layer::transform
 //!         the handler of a domain
-//!   shape       every failure is a problem                                    layer::problems
+//!   shape       every failure is a problem, or a status                       api::problem, refusal
 //!   change      the answer, by configuration                                  layer::transform
 //!   finish      no-store, security, CORS, what is left of the rate            layer::headers
 //! ```
@@ -31,30 +31,37 @@ use std::pin::Pin;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::task::{Context, Poll};
 
+use api::Tenant;
+use api::caller::{AuthError, Authenticator, Caller, Credentials};
+use api::cursor::CursorKeys;
+use api::problem::{self, Registry, Style};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{MatchedPath, State as FromState};
 use axum::middleware::{Next, from_fn_with_state};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use http::{Request, StatusCode};
 use platform::config::{Config, IpPrefix};
 use platform::http::came_early;
+use platform::outbound::CallContext;
 use platform::telemetry::trace::{self, ActiveSpan, SpanKind};
 use platform::telemetry::{AccessSample, HttpMetrics, Observe};
-use prometheus_client::registry::Registry;
 use tokio::sync::watch;
-use tower::ServiceExt;
+use tower::util::BoxCloneSyncService;
+use tower::{Layer, ServiceExt};
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::domain::{Domain, Job, RouteClass};
 use crate::exchange::{Exchange, Known};
+use crate::grpc::{self, Health};
 use crate::layer::places::Places;
-use crate::layer::rates::{Policy, Quota, Rates};
-use crate::layer::{content, cors, deadline, headers, panics, problems, transform};
+use crate::layer::rates::{Quota, Rates};
+use crate::layer::{caller, content, cors, deadline, headers, panics, transform, unreadable};
 use crate::metrics::Metrics;
 use crate::readiness::Readiness;
-use crate::refusal::{Dialect, Refusal};
+use crate::refusal::{CODES, Dialect, Refusal, in_grpc};
 use crate::settings::Settings;
 use crate::system::{self, KeySet};
 
@@ -62,6 +69,9 @@ use crate::system::{self, KeySet};
 pub struct Parts<'a> {
     pub config: &'a Config,
     pub domains: Vec<Domain>,
+    /// Looks credentials up. Without one nobody is known.
+    pub authenticator: Option<Arc<dyn Authenticator>>,
+    pub cursor_keys: Arc<CursorKeys>,
     /// The public keys of tokens.
     pub keys: Option<KeySet>,
     pub readiness: Readiness,
@@ -75,6 +85,8 @@ pub struct Parts<'a> {
 pub enum GatewayError {
     #[error("`control.domains` names `{name}`; there are: {known}")]
     UnknownDomain { name: String, known: String },
+    #[error("the description of a gRPC service can't be read: {reason}")]
+    Descriptor { reason: String },
 }
 
 /// The gateway of a process. Clones share everything.
@@ -83,6 +95,7 @@ pub struct Gateway {
     shared: Arc<Shared>,
     rest: Service,
     grpc: Service,
+    health: Health,
 }
 
 /// What a listener serves: all layers, and the domains behind them.
@@ -92,6 +105,8 @@ pub(crate) struct Shared {
     settings: RwLock<Arc<Settings>>,
     trusted_proxies: watch::Receiver<Vec<IpPrefix>>,
     readiness: Readiness,
+    authenticator: Arc<dyn Authenticator>,
+    cursor_keys: Arc<CursorKeys>,
     routes: HashMap<String, Route>,
     rates: Rates,
     places: Places,
@@ -116,17 +131,23 @@ impl Gateway {
     pub fn new(parts: Parts<'_>) -> Result<(Self, Vec<Job>), GatewayError> {
         let control = &parts.config.control;
         let domains = select(parts.domains, &control.domains)?;
-        let mut rules = HashMap::new();
-        let mut jobs = Vec::new();
+        let mut rules: HashMap<_, _> = grpc::STREAMS.into_iter().collect();
+        let (mut jobs, mut services) = (Vec::new(), grpc::Services::default());
+        let (mut codes, mut field_codes) = (vec![CODES], Vec::new());
         let mut described = OpenApiRouter::with_openapi(crate::docs::base(control));
         for domain in domains {
             rules.extend(domain.rules.iter().map(|rule| (rule.route, rule.class)));
+            codes.push(domain.codes);
+            field_codes.push(domain.field_codes);
             described = described.merge(domain.routes);
+            services.add(domain.rpc, domain.descriptors);
             jobs.extend(domain.jobs);
         }
+        let registry = Arc::new(Registry::new(&codes, &field_codes));
         let (router, document) = described.split_for_parts();
+        let grpc::Built { router: rpc_router, methods, health } = services.build()?;
         let templates = document.paths.paths.keys().cloned();
-        let templates = templates.chain(system::PATHS.map(str::to_owned));
+        let templates = templates.chain(system::PATHS.map(str::to_owned)).chain(methods);
         let routes = templates.map(|template| {
             // Once for each route of the process.
             let name: &'static str = template.clone().leak();
@@ -137,24 +158,37 @@ impl Gateway {
             settings: RwLock::new(Arc::new(Settings::new(parts.config))),
             trusted_proxies: parts.trusted_proxies.clone(),
             readiness: parts.readiness,
+            authenticator: parts.authenticator.unwrap_or_else(|| Arc::new(NobodyIsKnown)),
+            cursor_keys: parts.cursor_keys,
             routes: routes.collect(),
             rates: Rates::new(&control.rate_limit),
             places: Places::default(),
             metrics: Metrics::default(),
         });
         let text = control.docs.then(|| document.to_json().unwrap_or_default());
-        let rest = router.merge(system::routes(text, parts.keys));
+        let rest = router.merge(system::routes(text, parts.keys, Arc::clone(&registry)));
         let rest = rest.layer(axum::extract::DefaultBodyLimit::disable());
         let observe = |dialect, router: Router| {
             let router = router.layer(from_fn_with_state(Arc::clone(&shared), admit));
-            let front = Front { shared: Arc::clone(&shared), dialect, router };
+            let inner = Inner { shared: Arc::clone(&shared), router };
+            let inner = match dialect {
+                Dialect::Rest => {
+                    let style = Arc::new(Style { registry: Arc::clone(&registry) });
+                    let finish = from_fn_with_state(style, problem::finish);
+                    BoxCloneSyncService::new(finish.layer(inner))
+                }
+                Dialect::Grpc => {
+                    BoxCloneSyncService::new(inner.map_response(in_grpc as fn(Response) -> _))
+                }
+            };
+            let front = Front { shared: Arc::clone(&shared), dialect, inner };
             Observe::new(front, parts.http_metrics.clone(), |_| UNMATCHED.name)
                 .behind(parts.trusted_proxies.clone())
                 .sampled(parts.sample.clone())
         };
         let rest = observe(Dialect::Rest, rest);
-        let grpc = observe(Dialect::Grpc, Router::new());
-        Ok((Self { shared, rest, grpc }, jobs))
+        let grpc = observe(Dialect::Grpc, rpc_router);
+        Ok((Self { shared, rest, grpc, health }, jobs))
     }
 
     /// For the listeners of REST.
@@ -173,7 +207,12 @@ impl Gateway {
         *self.shared.settings.write().unwrap_or_else(PoisonError::into_inner) = settings;
     }
 
-    pub fn register_metrics(&self, registry: &mut Registry) {
+    /// Tells whoever watches over gRPC how ready the process is, for as long as it is polled.
+    pub fn tell_health(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.health.clone().follow(self.shared.readiness.clone())
+    }
+
+    pub fn register_metrics(&self, registry: &mut prometheus_client::registry::Registry) {
         self.shared.metrics.register(registry);
     }
 }
@@ -193,10 +232,14 @@ impl Shared {
         self.settings.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn route_of(&self, request: &Request<Body>) -> Route {
+    fn route_of(&self, dialect: Dialect, request: &Request<Body>) -> Route {
         let matched = request.extensions().get::<MatchedPath>();
-        let route = matched.and_then(|matched| self.routes.get(matched.as_str()));
-        route.copied().unwrap_or(UNMATCHED)
+        let template = match dialect {
+            Dialect::Rest => matched.map(MatchedPath::as_str),
+            // tonic matches services, and we know their methods.
+            Dialect::Grpc => Some(request.uri().path()),
+        };
+        template.and_then(|template| self.routes.get(template)).copied().unwrap_or(UNMATCHED)
     }
 }
 
@@ -205,7 +248,7 @@ impl Shared {
 pub struct Front {
     shared: Arc<Shared>,
     dialect: Dialect,
-    router: Router,
+    inner: BoxCloneSyncService<Request<Body>, Response, Infallible>,
 }
 
 impl Front {
@@ -215,26 +258,22 @@ impl Front {
             return answer;
         }
         let settings = shared.settings();
-        let is_replay = {
-            let trusted = shared.trusted_proxies.borrow();
-            came_early(&request, &trusted) && !request.method().is_safe()
-        };
         let known = {
             let trusted = shared.trusted_proxies.borrow();
             Known::of(&mut request, self.dialect, Arc::clone(&settings), &trusted)
         };
         let exchange: Exchange = Arc::new(known);
+        request.extensions_mut().insert(Arc::clone(&exchange));
         let span = trace::span_of(&exchange.trace, "request", SpanKind::Server);
         let within = async {
-            let routed = panics::contain(&shared.metrics, async {
-                match self.before_routing(&exchange, request, is_replay) {
-                    Ok(Turn::On(request)) => self.route(request).await,
-                    Ok(Turn::Back(answer)) => answer,
-                    Err(refusal) => refusal.into_response(&exchange),
+            let answered = panics::contain(&shared.metrics, async {
+                match self.inner.oneshot(request).await {
+                    Ok(answer) => answer,
+                    Err(never) => match never {},
                 }
             });
-            let answer = routed.await.unwrap_or_else(|refusal| refusal.into_response(&exchange));
-            let answer = problems::shape(&exchange, answer).await;
+            let answer = answered.await;
+            let answer = answer.unwrap_or_else(|refusal| refusal.into_response(exchange.dialect));
             let mut answer = settings.transforms.change_answer(&exchange, answer).await;
             headers::finish(&exchange, &mut answer);
             answer
@@ -243,19 +282,42 @@ impl Front {
         describe(span, &exchange, &answer);
         answer
     }
+}
+
+/// The layers in front of the router whose refusals are made problems like those behind it.
+#[derive(Clone)]
+struct Inner {
+    shared: Arc<Shared>,
+    router: Router,
+}
+
+impl Inner {
+    async fn answer(self, request: Request<Body>) -> Response {
+        let Some(exchange) = request.extensions().get::<Exchange>().cloned() else {
+            return not_wired();
+        };
+        match self.before_routing(&exchange, request) {
+            Ok(Turn::On(request)) => match self.router.oneshot(request).await {
+                Ok(answer) => answer,
+                Err(never) => match never {},
+            },
+            Ok(Turn::Back(answer)) => answer,
+            Err(refusal) => refusal.into_response(exchange.dialect),
+        }
+    }
 
     fn before_routing(
         &self,
         exchange: &Exchange,
         mut request: Request<Body>,
-        is_replay: bool,
     ) -> Result<Turn, Refusal> {
-        if exchange.tenant.is_none() {
+        let Some(tenant) = exchange.tenant.clone() else {
             self.shared.metrics.refuse("tenant");
             let detail = "Nobody is served under this host.";
             return Err(Refusal::new(StatusCode::MISDIRECTED_REQUEST, "unknown_host", detail));
-        }
-        if is_replay {
+        };
+        let is_replay = came_early(&request, &self.shared.trusted_proxies.borrow());
+        if is_replay && !request.method().is_safe() {
             self.shared.metrics.refuse("early");
             let detail = "The request came as early data and may be a replay. Send it again.";
             return Err(Refusal::new(StatusCode::TOO_EARLY, "too_early", detail));
@@ -264,15 +326,45 @@ impl Front {
             return answer.map(Turn::Back);
         }
         exchange.settings.transforms.change_head(exchange, &mut request);
-        request.extensions_mut().insert(Arc::clone(exchange));
+        let extensions = request.extensions_mut();
+        extensions.insert(Tenant(tenant));
+        extensions.insert(Arc::clone(&self.shared.authenticator));
+        extensions.insert(Arc::clone(&self.shared.cursor_keys));
         Ok(Turn::On(request))
     }
+}
 
-    async fn route(&self, request: Request<Body>) -> Response {
-        match self.router.clone().oneshot(request).await {
-            Ok(answer) => answer,
-            Err(never) => match never {},
-        }
+impl tower::Service<Request<Body>> for Inner {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let inner = self.clone();
+        Box::pin(async move { Ok(inner.answer(request).await) })
+    }
+}
+
+/// What is behind the front is never reached but through it.
+fn not_wired() -> Response {
+    let cause = "a request did not come through the front";
+    api::ApiError::internal("not_wired", cause).into_response()
+}
+
+/// Where no domain knows accounts.
+struct NobodyIsKnown;
+
+impl Authenticator for NobodyIsKnown {
+    fn authenticate<'a>(
+        &'a self,
+        _: &'a Tenant,
+        _: Credentials<'a>,
+    ) -> BoxFuture<'a, Result<Caller, AuthError>> {
+        Box::pin(std::future::ready(Err(AuthError::Invalid)))
     }
 }
 
@@ -289,13 +381,10 @@ async fn admit(
     next: Next,
 ) -> Response {
     let Some(exchange) = request.extensions().get::<Exchange>().cloned() else {
-        // The router is never reached but through `Front`.
-        let mut answer = Response::new(Body::empty());
-        *answer.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
-        return answer;
+        return not_wired();
     };
     let answer = enter(&shared, &exchange, request, next).await;
-    answer.unwrap_or_else(|refusal| refusal.into_response(&exchange))
+    answer.unwrap_or_else(|refusal| refusal.into_response(exchange.dialect))
 }
 
 async fn enter(
@@ -305,25 +394,34 @@ async fn enter(
     next: Next,
 ) -> Result<Response, Refusal> {
     let (settings, metrics) = (&exchange.settings, &shared.metrics);
-    let route = shared.route_of(&request);
+    let route = shared.route_of(exchange.dialect, &request);
     exchange.note.name_route(route.name);
     let _place = shared.places.take(settings.requests_max, metrics)?;
     let bounds = settings.bounds(route.class);
-    let deadline = deadline::Deadline::of(exchange.dialect, request.headers(), bounds.time_max)?;
+    let deadline = deadline::of(exchange.dialect, request.headers(), bounds.time_max)?;
     let (mut request, fate) = content::bound(request, bounds.content_bytes_max, metrics)?;
     if let Some(deadline) = deadline {
         request.extensions_mut().insert(deadline);
     }
+    let context = CallContext {
+        request_id: Some(exchange.request_id.clone()),
+        deadline,
+        ..CallContext::read(request.headers())
+    };
     let answer = async {
-        let quota = rate(shared, exchange)?;
+        let rates = &shared.rates;
+        let (request, quota) = caller::admit(rates, metrics, exchange, request).await?;
+        let (request, of_attempts) =
+            caller::attempt(rates, metrics, exchange, route.class, request).await?;
+        let quota = Quota::tighter(quota, of_attempts);
         let request = transform::change_content(request).await.map_err(|_| unreadable())?;
-        let mut answer = panics::contain(metrics, next.run(request)).await?;
+        let mut answer = panics::contain(metrics, context.scope(next.run(request))).await?;
         if let Some(quota) = quota {
             answer.extensions_mut().insert(quota);
         }
         Ok(answer)
     };
-    let answer = deadline::in_time(deadline, &fate, metrics, answer).await;
+    let answer = deadline::in_time(deadline, exchange.dialect, &fate, metrics, answer).await;
     if let Some(refusal) = fate.refusal(metrics) {
         return Err(refusal);
     }
@@ -332,18 +430,6 @@ async fn enter(
         Dialect::Grpc => deadline::end_at(deadline, answer),
         Dialect::Rest => answer,
     })
-}
-
-fn rate(shared: &Shared, exchange: &Exchange) -> Result<Option<Quota>, Refusal> {
-    let rates = &exchange.settings.rates;
-    let Some(network) = rates.network(exchange.client) else { return Ok(None) };
-    let key = (exchange.tenant.as_deref(), network);
-    shared.rates.take(rates, Policy::Anonymous, key, &shared.metrics)
-}
-
-fn unreadable() -> Refusal {
-    let detail = "The content broke off or is malformed.";
-    Refusal::new(StatusCode::BAD_REQUEST, "invalid_content", detail)
 }
 
 /// Completes the span of a request (OpenTelemetry, "Semantic Conventions for HTTP Spans").

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::pin::Pin;
 
+use api::problem::{CodeEntry, FieldCode};
 use tonic::service::RoutesBuilder;
 use utoipa_axum::router::OpenApiRouter;
 
@@ -15,6 +16,8 @@ pub struct Domain {
     pub(crate) name: &'static str,
     pub(crate) routes: OpenApiRouter,
     pub(crate) rules: Vec<RouteRule>,
+    pub(crate) codes: &'static [CodeEntry],
+    pub(crate) field_codes: &'static [FieldCode],
     pub(crate) rpc: Option<RoutesBuilder>,
     pub(crate) descriptors: Vec<&'static [u8]>,
     pub(crate) jobs: Vec<Job>,
@@ -51,8 +54,26 @@ pub struct RouteRule {
 
 impl Domain {
     pub fn new(name: &'static str, routes: OpenApiRouter) -> Self {
-        let (rules, descriptors, jobs) = (Vec::new(), Vec::new(), Vec::new());
-        Self { name, routes, rules, rpc: None, descriptors, jobs }
+        Self {
+            name,
+            routes,
+            rules: Vec::new(),
+            codes: &[],
+            field_codes: &[],
+            rpc: None,
+            descriptors: Vec::new(),
+            jobs: Vec::new(),
+        }
+    }
+
+    /// The codes of its errors, and those of single values.
+    pub fn with_codes(
+        mut self,
+        codes: &'static [CodeEntry],
+        field_codes: &'static [FieldCode],
+    ) -> Self {
+        (self.codes, self.field_codes) = (codes, field_codes);
+        self
     }
 
     /// Routes that are not of the standard class.

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use api::TenantId;
 use http::header::{HeaderName, ORIGIN};
 use http::{HeaderValue, Method, Request};
 use platform::config::IpPrefix;
@@ -12,7 +13,6 @@ use platform::telemetry::{AccessNote, RequestId};
 
 use crate::refusal::Dialect;
 use crate::settings::Settings;
-use crate::tenants::TenantId;
 
 /// What proxies say of clients. Whoever is behind the gateway has it from [`ClientAddress`] alone.
 const HEARSAY: [HeaderName; 4] = [
@@ -24,7 +24,7 @@ const HEARSAY: [HeaderName; 4] = [
 
 /// Where a request comes from, as far as trusted proxies can be believed; among its extensions.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct ClientAddress(pub(crate) Option<IpAddr>);
+pub struct ClientAddress(pub Option<IpAddr>);
 
 /// One request and its answer. Clones share it.
 pub(crate) type Exchange = Arc<Known>;
@@ -65,7 +65,12 @@ impl Known {
         for name in HEARSAY {
             request.headers_mut().remove(name);
         }
+        // From here on the caller's span is ours.
+        trace.inject(request.headers_mut());
         request.extensions_mut().insert(ClientAddress(client));
+        if let Some(id) = request_id.as_ref().and_then(|id| api::RequestId::parse(id.as_str())) {
+            request.extensions_mut().insert(id);
+        }
         Self {
             dialect,
             request_id: request_id.unwrap_or_else(|| RequestId::of(request.headers())),

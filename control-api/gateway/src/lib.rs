@@ -9,8 +9,10 @@ mod app;
 mod docs;
 mod domain;
 mod exchange;
+mod grpc;
 mod layer;
 mod metrics;
+mod otlp;
 mod readiness;
 mod refusal;
 mod settings;
@@ -19,4 +21,6 @@ mod tenants;
 
 pub use app::{Gateway, GatewayError, Parts, Service};
 pub use domain::{Domain, LoginField, RouteClass, RouteRule};
+pub use exchange::ClientAddress;
+pub use otlp::{Exporter, OtlpError};
 pub use readiness::{Readiness, State};

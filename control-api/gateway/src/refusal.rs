@@ -1,15 +1,13 @@
-//! How the gateway says no: a problem (RFC 9457) over REST, a status over gRPC.
+//! How the gateway says no: a problem (RFC 9457) over REST, a status over gRPC, with one code.
 
 use std::borrow::Cow;
 
-use axum::body::Body;
-use axum::response::Response;
-use http::header::{self, HeaderName, HeaderValue};
+use api::ApiError;
+use api::problem::CodeEntry;
+use axum::response::{IntoResponse, Response};
+use http::header::{HeaderName, HeaderValue};
 use http::{HeaderMap, StatusCode};
-use serde_json::json;
-use tonic::Code;
-
-use crate::exchange::Exchange;
+use tonic::{Code, Status};
 
 /// In which words an answer is given.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -18,18 +16,57 @@ pub(crate) enum Dialect {
     Grpc,
 }
 
-pub(crate) const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
+const fn entry(
+    code: &'static str,
+    status: u16,
+    title: &'static str,
+    about: &'static str,
+) -> CodeEntry {
+    CodeEntry { code, status, title, about }
+}
+
+/// The codes of the gateway itself, beside those that all domains share.
+pub(crate) const CODES: &[CodeEntry] = &[
+    entry(
+        "origin_not_allowed",
+        403,
+        "Page not allowed",
+        "Pages of this origin may not use the API from a browser; `control.cors_origins` lists those that may.",
+    ),
+    entry(
+        "unknown_host",
+        421,
+        "Unknown host",
+        "Nobody is served under the host that was asked; see `[[tenant]] hosts`.",
+    ),
+    entry(
+        "too_early",
+        425,
+        "Too early",
+        "The request came before the handshake was done and may be a replay. Send it again.",
+    ),
+    entry(
+        "overloaded",
+        503,
+        "Overloaded",
+        "More requests are under way than the server takes. Wait as `Retry-After` says.",
+    ),
+    entry(
+        "invalid_timeout",
+        400,
+        "Timeout not readable",
+        "`grpc-timeout` is up to eight digits and one of `H`, `M`, `S`, `m`, `u`, `n`.",
+    ),
+];
 
 /// A request that gets no further. Boxed, so that results stay small.
 #[derive(Debug)]
-pub(crate) struct Refusal(Box<Inner>);
+pub(crate) struct Refusal(Box<(ApiError, HeaderMap)>);
 
-#[derive(Debug)]
-struct Inner {
-    status: StatusCode,
-    code: &'static str,
-    detail: Cow<'static, str>,
-    headers: HeaderMap,
+impl From<ApiError> for Refusal {
+    fn from(error: ApiError) -> Self {
+        Self(Box::new((error, HeaderMap::new())))
+    }
 }
 
 impl Refusal {
@@ -38,64 +75,59 @@ impl Refusal {
         code: &'static str,
         detail: impl Into<Cow<'static, str>>,
     ) -> Self {
-        let headers = HeaderMap::new();
-        Self(Box::new(Inner { status, code, detail: detail.into(), headers }))
+        ApiError::new(status, code, detail).into()
     }
 
     #[must_use]
-    pub(crate) fn with(mut self, name: HeaderName, value: impl Into<HeaderValue>) -> Self {
-        self.0.headers.insert(name, value.into());
+    pub(crate) fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.0.1.insert(name, value);
         self
     }
 
     #[must_use]
     pub(crate) fn retry_after(self, seconds: u64) -> Self {
-        self.with(header::RETRY_AFTER, seconds)
+        let (error, headers) = *self.0;
+        let seconds = u32::try_from(seconds).unwrap_or(u32::MAX);
+        Self(Box::new((error.retry_after(seconds), headers)))
     }
 
-    pub(crate) fn into_response(self, exchange: &Exchange) -> Response {
-        let mut response = match exchange.dialect {
-            Dialect::Rest => self.problem(exchange),
-            Dialect::Grpc => self.status(),
+    pub(crate) fn into_response(self, dialect: Dialect) -> Response {
+        let (error, headers) = *self.0;
+        let mut response = match dialect {
+            Dialect::Rest => error.into_response(),
+            Dialect::Grpc => status_of(error).into_http(),
         };
-        response.headers_mut().extend(self.0.headers);
+        response.headers_mut().extend(headers);
         response
-    }
-
-    fn problem(&self, exchange: &Exchange) -> Response {
-        let Inner { status, code, detail, .. } = self.0.as_ref();
-        let document = json!({
-            "type": format!("urn:streamverse:problem:{code}"),
-            "title": status.canonical_reason().unwrap_or("Error"),
-            "status": status.as_u16(),
-            "code": code,
-            "detail": detail,
-            "instance": exchange.path,
-            "request_id": exchange.request_id.as_str(),
-            "trace_id": format!("{:032x}", exchange.trace.trace_id),
-        });
-        let mut response = Response::new(Body::from(document.to_string()));
-        *response.status_mut() = *status;
-        response.headers_mut().insert(header::CONTENT_TYPE, PROBLEM);
-        response
-    }
-
-    fn status(&self) -> Response {
-        let Inner { status, detail, .. } = self.0.as_ref();
-        tonic::Status::new(code_of(*status), detail.as_ref()).into_http()
     }
 }
 
-/// The code of a status, as google.rpc.Code pairs them.
-fn code_of(status: StatusCode) -> Code {
-    match status.as_u16() {
-        400 | 405 | 413 | 415 | 421 | 422 => Code::InvalidArgument,
-        401 => Code::Unauthenticated,
-        403 => Code::PermissionDenied,
-        404 => Code::Unimplemented,
-        408 | 504 => Code::DeadlineExceeded,
-        429 => Code::ResourceExhausted,
-        425 | 503 => Code::Unavailable,
-        _ => Code::Internal,
+/// Statuses that only a gateway gives have no pair among those of domains.
+fn status_of(error: ApiError) -> Status {
+    let code = match error.status() {
+        StatusCode::REQUEST_TIMEOUT => Some(Code::DeadlineExceeded),
+        StatusCode::MISDIRECTED_REQUEST => Some(Code::InvalidArgument),
+        StatusCode::TOO_EARLY => Some(Code::Unavailable),
+        StatusCode::PAYLOAD_TOO_LARGE => Some(Code::ResourceExhausted),
+        _ => None,
+    };
+    let status = Status::from(error);
+    match code {
+        None => status,
+        Some(code) => {
+            let details = bytes::Bytes::copy_from_slice(status.details());
+            Status::with_details(code, status.message(), details)
+        }
     }
+}
+
+/// An answer of HTTP's own over gRPC, where the status of HTTP is always 200 (gRPC over HTTP/2,
+/// "Responses").
+pub(crate) fn in_grpc(response: Response) -> Response {
+    if response.status() == StatusCode::OK {
+        return response;
+    }
+    let status = response.status();
+    Status::new(api::rpc::code_of(status), status.canonical_reason().unwrap_or("refused"))
+        .into_http()
 }

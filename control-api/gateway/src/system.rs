@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
+use api::ApiError;
+use api::problem::Registry;
 use axum::Router;
+use axum::extract::Path;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
@@ -18,8 +21,8 @@ pub(crate) const JWKS_PATH: &str = "/.well-known/jwks.json";
 pub(crate) const DOCUMENT_PATH: &str = "/v1/openapi.json";
 
 /// The paths of [`routes`], for metrics.
-pub(crate) const PATHS: [&str; 5] =
-    [JWKS_PATH, DOCUMENT_PATH, "/docs", "/docs/page.js", "/docs/page.css"];
+pub(crate) const PATHS: [&str; 6] =
+    [JWKS_PATH, DOCUMENT_PATH, PROBLEM_PATH, "/docs", "/docs/page.js", "/docs/page.css"];
 
 /// An answer that may be kept as its own `Cache-Control` says.
 #[derive(Clone, Copy, Debug)]
@@ -38,9 +41,19 @@ pub(crate) fn health(readiness: &Readiness, path: &str) -> Option<Response> {
     Some((status, no_store, text).into_response())
 }
 
+/// `/problems/{code}`: what a code means, where `type` of a problem leads.
+pub(crate) const PROBLEM_PATH: &str = "/problems/{code}";
+
 /// `document`: the description of all routes, where it is to be seen.
-pub(crate) fn routes(document: Option<String>, keys: Option<KeySet>) -> Router {
-    let mut router = Router::new();
+pub(crate) fn routes(
+    document: Option<String>,
+    keys: Option<KeySet>,
+    registry: Arc<Registry>,
+) -> Router {
+    let explain = move |Path(code): Path<String>| async move {
+        registry.page(&code).ok_or_else(|| ApiError::not_found("not_found", "No such code."))
+    };
+    let mut router = Router::new().route(PROBLEM_PATH, get(explain));
     if let Some(document) = document {
         let document = bytes::Bytes::from(document);
         let json = [(CONTENT_TYPE, HeaderValue::from_static("application/json"))];

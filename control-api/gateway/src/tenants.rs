@@ -1,17 +1,14 @@
 //! Whose request it is, by the host that was asked (RFC 9110 7.2).
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
+use api::TenantId;
 use http::Request;
 use http::header::HOST;
 use platform::config;
 
 /// The tenant of a deployment that knows no others.
 const DEFAULT: &str = "default";
-
-/// A tenant's id.
-pub(crate) type TenantId = Arc<str>;
 
 #[derive(Debug)]
 pub(crate) struct Tenants {
@@ -23,13 +20,17 @@ pub(crate) struct Tenants {
 impl Tenants {
     pub(crate) fn new(tenants: &[config::Tenant]) -> Self {
         let mut by_host = HashMap::new();
-        let mut other = tenants.is_empty().then(|| DEFAULT.into());
+        let mut other = match tenants {
+            [] => TenantId::new(DEFAULT).ok(),
+            _ => None,
+        };
         for tenant in tenants {
-            let id: TenantId = tenant.id.as_str().into();
+            // The configuration's checks are stricter.
+            let Ok(id) = TenantId::new(&tenant.id) else { continue };
             for host in &tenant.hosts {
                 match host.as_str() {
-                    "*" => other = Some(Arc::clone(&id)),
-                    host => drop(by_host.insert(host.to_owned(), Arc::clone(&id))),
+                    "*" => other = Some(id.clone()),
+                    host => drop(by_host.insert(host.to_owned(), id.clone())),
                 }
             }
         }
@@ -73,7 +74,7 @@ mod tests {
     #[track_caller]
     fn check(tenants: &Tenants, host: &str, expected: Option<&str>) {
         let request = Request::get("/").header(HOST, host).body(()).unwrap();
-        assert_eq!(tenants.of(&request).as_deref(), expected, "{host}");
+        assert_eq!(tenants.of(&request).as_ref().map(TenantId::as_str), expected, "{host}");
     }
 
     #[test]

@@ -126,7 +126,6 @@ impl Wiring {
             alt_svc = Some(advertised);
         }
         if let Some(gateway) = &self.gateway {
-            gateway.register_metrics(&mut registry);
             self.listen_control(gateway, config, &mut sockets, &mut servers)?;
         }
         let ops = OpsService::new(Ops {

@@ -67,7 +67,7 @@ pub(crate) fn bound(
 fn too_large(metrics: &Metrics) -> Refusal {
     metrics.refuse("content");
     let detail = "The content is larger than this operation takes.";
-    Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "content_too_large", detail)
+    Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
 }
 
 struct Bounded {

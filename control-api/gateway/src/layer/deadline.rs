@@ -1,19 +1,20 @@
 //! How long a request may take: as its route says, or less where the caller says so.
 //!
 //! gRPC callers send `grpc-timeout` (gRPC over HTTP/2, "Requests": up to eight digits and a unit).
-//! Whoever does the work finds the [`Deadline`] among the request's extensions and hands on what is
-//! left of it.
+//! Whoever does the work finds the [`Deadline`] among the request's extensions, and calls to others
+//! hand on what is left of it.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use http_body::Frame;
-use tokio::time::{Instant, Sleep};
+use platform::resilience::Deadline;
+use tokio::time::Sleep;
 
 use crate::layer::content::Fate;
 use crate::metrics::Metrics;
@@ -21,30 +22,24 @@ use crate::refusal::{Dialect, Refusal};
 
 const GRPC_TIMEOUT: &str = "grpc-timeout";
 
-/// When whoever asked stops waiting.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct Deadline(pub(crate) Instant);
-
-impl Deadline {
-    /// The earlier one of the route's and the caller's.
-    ///
-    /// # Errors
-    /// When the caller's can't be read.
-    pub(crate) fn of(
-        dialect: Dialect,
-        headers: &HeaderMap,
-        time_max: Option<Duration>,
-    ) -> Result<Option<Self>, Refusal> {
-        let asked = match (dialect, headers.get(GRPC_TIMEOUT)) {
-            (Dialect::Grpc, Some(value)) => Some(parse(value.as_bytes()).ok_or_else(|| {
-                let detail = "`grpc-timeout` is up to eight digits and one of H, M, S, m, u, n.";
-                Refusal::new(StatusCode::BAD_REQUEST, "invalid_timeout", detail)
-            })?),
-            _ => None,
-        };
-        let time = asked.into_iter().chain(time_max).min();
-        Ok(time.and_then(|time| Instant::now().checked_add(time)).map(Self))
-    }
+/// When whoever asked stops waiting: the earlier one of the route's and the caller's.
+///
+/// # Errors
+/// When the caller's can't be read.
+pub(crate) fn of(
+    dialect: Dialect,
+    headers: &HeaderMap,
+    time_max: Option<Duration>,
+) -> Result<Option<Deadline>, Refusal> {
+    let asked = match (dialect, headers.get(GRPC_TIMEOUT)) {
+        (Dialect::Grpc, Some(value)) => Some(parse(value.as_bytes()).ok_or_else(|| {
+            let detail = "`grpc-timeout` is up to eight digits and one of H, M, S, m, u, n.";
+            Refusal::new(StatusCode::BAD_REQUEST, "invalid_timeout", detail)
+        })?),
+        _ => None,
+    };
+    let time = asked.into_iter().chain(time_max).min();
+    Ok(time.map(|time| Deadline::after(Instant::now(), time)))
 }
 
 fn parse(text: &[u8]) -> Option<Duration> {
@@ -70,23 +65,25 @@ fn parse(text: &[u8]) -> Option<Duration> {
 /// 408 when the client has not sent its content by then, 504 when we have no answer.
 pub(crate) async fn in_time(
     deadline: Option<Deadline>,
+    dialect: Dialect,
     fate: &Fate,
     metrics: &Metrics,
     answer: impl Future<Output = Result<Response, Refusal>>,
 ) -> Result<Response, Refusal> {
-    let Some(Deadline(deadline)) = deadline else { return answer.await };
-    if let Ok(answer) = tokio::time::timeout_at(deadline, answer).await {
+    let Some(deadline) = deadline else { return answer.await };
+    if let Ok(answer) = tokio::time::timeout_at(deadline.at().into(), answer).await {
         return answer;
     }
     metrics.refuse("late");
-    Err(match fate.is_whole() {
+    // A stream of gRPC has no end that would be late.
+    Err(match fate.is_whole() || dialect == Dialect::Grpc {
         true => {
             let detail = "The answer took too long. What was asked for may have been done.";
             Refusal::new(StatusCode::GATEWAY_TIMEOUT, "timed_out", detail)
         }
         false => {
             let detail = "The content did not arrive in time.";
-            Refusal::new(StatusCode::REQUEST_TIMEOUT, "request_late", detail)
+            Refusal::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", detail)
         }
     })
 }
@@ -95,8 +92,8 @@ pub(crate) async fn in_time(
 pub(crate) fn end_at(deadline: Option<Deadline>, response: Response) -> Response {
     match deadline {
         None => response,
-        Some(Deadline(deadline)) => response.map(|body| {
-            let sleep = Box::pin(tokio::time::sleep_until(deadline));
+        Some(deadline) => response.map(|body| {
+            let sleep = Box::pin(tokio::time::sleep_until(deadline.at().into()));
             Body::new(UntilDeadline { body: Some(body), sleep })
         }),
     }

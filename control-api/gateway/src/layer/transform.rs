@@ -167,7 +167,9 @@ impl Transform {
 
     fn is_meant(&self, exchange: &Exchange) -> bool {
         (self.methods.is_empty() || self.methods.contains(&exchange.method))
-            && self.tenant.as_deref().is_none_or(|id| exchange.tenant.as_deref() == Some(id))
+            && self.tenant.as_deref().is_none_or(|id| {
+                exchange.tenant.as_ref().is_some_and(|tenant| tenant.as_str() == id)
+            })
             && rest_of(&exchange.path, &self.path).is_some()
     }
 
