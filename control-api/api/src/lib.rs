@@ -17,6 +17,7 @@ mod database;
 mod error;
 pub mod etag;
 pub mod field;
+pub mod i18n;
 pub mod idempotency;
 pub mod input;
 pub mod openapi;
@@ -34,6 +35,7 @@ pub use caller::{AuthError, Authenticator, Caller, Credentials, Guest, Machine, 
 pub use error::{ApiError, Result};
 pub use etag::{ETag, IfMatch, IfNoneMatch, Tagged};
 pub use field::{FieldError, Fields};
+pub use i18n::Language;
 pub use idempotency::{Claimed, Idempotent, Recorded, SCHEMA};
 pub use input::{Json, Path, Query};
 pub use page::{Page, Paged};

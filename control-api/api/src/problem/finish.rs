@@ -9,12 +9,15 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, Method, StatusCode, header};
 
 use super::{Behind, CONTENT_TYPE, Known, Registry, body_of};
+use crate::i18n::{Catalogue, negotiate_header};
 use crate::{ApiError, RequestId};
 
 /// How problems are written.
 #[derive(Clone, Debug, Default)]
 pub struct Style {
     pub registry: Arc<Registry>,
+    /// Titles in the caller's language; without, they are English.
+    pub catalogue: Option<Arc<Catalogue>>,
 }
 
 /// `axum::middleware::from_fn_with_state(Arc::new(Style …), problem::finish)`, in front of the
@@ -24,6 +27,7 @@ pub async fn finish(State(style): State<Arc<Style>>, request: Request, next: Nex
     let instance = request.uri().path().to_owned();
     let request_id = request.extensions().get::<RequestId>().cloned();
     let trace_id = trace_id(request.headers().get("traceparent"));
+    let language = request.headers().get(header::ACCEPT_LANGUAGE).cloned();
     let response = next.run(request).await;
     if response.status().as_u16() < 400 {
         return response;
@@ -38,13 +42,33 @@ pub async fn finish(State(style): State<Arc<Style>>, request: Request, next: Nex
         return response;
     };
     log(&error, &method, &known);
-    write(response, &error, style.title(&error), &known, method == Method::HEAD)
+    let title = style.title(&error, language.as_ref());
+    let mut response = write(response, &error, &title.text, &known, method == Method::HEAD);
+    response.headers_mut().insert(header::CONTENT_LANGUAGE, HeaderValue::from_static(title.locale));
+    response
+}
+
+/// Details are English: they are for whoever writes the client. Titles are for people.
+struct Title {
+    text: String,
+    locale: &'static str,
 }
 
 impl Style {
-    fn title(&self, error: &ApiError) -> &str {
+    /// English tells each code apart; other languages have a title for each status.
+    fn title(&self, error: &ApiError, language: Option<&HeaderValue>) -> Title {
+        let wanted = language.and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let locale = negotiate_header(wanted);
+        let translated = self.catalogue.as_ref().filter(|_| !locale.starts_with("en"));
+        if let Some(catalogue) = translated {
+            let message = format!("problem-{}", error.status().as_u16());
+            if let Some(text) = catalogue.find(locale, &message) {
+                return Title { text, locale };
+            }
+        }
         let by_status = || error.status().canonical_reason().unwrap_or("Error");
-        self.registry.find(error.code()).map_or_else(by_status, |entry| entry.title)
+        let text = self.registry.find(error.code()).map_or_else(by_status, |entry| entry.title);
+        Title { text: text.to_owned(), locale: "en" }
     }
 }
 

@@ -2,10 +2,12 @@
 //!
 //! ```text
 //! v.TENANT.USER              a viewer
-//! s.TENANT.STAFF.a:b+c:d     a member of staff with permissions
-//! svk_TENANT.KEY.a:b         a machine with scopes
+//! s.TENANT.STAFF.a/b+c/d     a member of staff with permissions
+//! svk_TENANT.KEY.a/b         a machine with scopes
 //! expired                    a token that has expired
 //! ```
+//!
+//! `/` stands for `:`, which no bearer token may have (RFC 6750 2.1).
 
 use std::sync::Arc;
 
@@ -42,7 +44,7 @@ fn read(token: &str) -> Option<Caller> {
     let mut parts = token.split('.');
     let (kind, tenant, id) = (parts.next()?, parts.next()?, parts.next()?.to_owned());
     let tenant = TenantId::new(tenant).ok()?;
-    let held = parts.next().unwrap_or_default().split('+').map(str::to_owned);
+    let held = parts.next().unwrap_or_default().split('+').map(|name| name.replace('/', ":"));
     let held: Vec<_> = held.filter(|name| !name.is_empty()).collect();
     let session_id = format!("session-{id}");
     Some(match kind {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::problem::Registry;
 
 /// Every breach: a code that is not registered or has another status, and a route that would not
-/// be in the document.
+/// be in the document. Folders and files of tests (`testing`, `tests`) are left out.
 ///
 /// # Panics
 /// When the folder can't be read.
@@ -96,9 +96,14 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).expect("a folder of sources") {
         let path = entry.expect("an entry").path();
+        let is_of_tests =
+            path.ends_with("testing") || path.ends_with("tests") || path.ends_with("tests.rs");
+        if is_of_tests {
+            continue;
+        }
         if path.is_dir() {
             files.extend(self::files(&path));
-        } else if path.extension().is_some_and(|kind| kind == "rs") && !path.ends_with("tests.rs") {
+        } else if path.extension().is_some_and(|kind| kind == "rs") {
             files.push(path);
         }
     }

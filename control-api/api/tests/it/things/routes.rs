@@ -94,9 +94,9 @@ async fn list(
     let rows = db.tenant(&viewer.tenant).query(&LIST, values).await?;
     let things = rows.iter().map(store::thing).collect::<api::Result<Vec<_>>>()?;
     let prefix = filters.prefix.unwrap_or_default();
-    let paged = page.answer(things, |thing| thing.id.clone())?;
-    let items = paged.items.iter().filter(|thing| thing.name.starts_with(&prefix)).cloned();
-    Ok(Paged { items: items.collect(), ..paged })
+    let mut paged = page.answer(things, |thing| thing.id.clone())?;
+    paged.items.retain(|thing| thing.name.starts_with(&prefix));
+    Ok(paged)
 }
 
 /// Makes a thing, once per key.
