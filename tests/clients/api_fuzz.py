@@ -124,8 +124,9 @@ def main(base_url, document, roles_file):
     listed = [one for one in operations(schema) if one.definition.raw.get("operationId") not in skipped]
     learned, reached = Learned(plan.get("learn", ["id"])), set()
     passed = failed = 0
-    for role, token in plan["roles"].items():
-        for operation in listed:
+    # Everybody makes before anybody removes.
+    for operation in listed:
+        for role, token in plan["roles"].items():
             for mode in GenerationMode:
                 try:
                     ask(operation, mode, token, base_url, learned, reached)
