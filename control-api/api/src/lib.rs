@@ -13,21 +13,30 @@
 pub mod caller;
 pub mod context;
 pub mod cursor;
+mod database;
 mod error;
+pub mod etag;
 pub mod field;
+pub mod i18n;
+pub mod idempotency;
 pub mod input;
+pub mod openapi;
 pub mod page;
 pub mod permission;
 pub mod problem;
 mod request_id;
 pub mod rpc;
 mod tenant;
-mod tenant_id;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 pub mod text;
 
 pub use caller::{AuthError, Authenticator, Caller, Credentials, Guest, Machine, Staff, Viewer};
 pub use error::{ApiError, Result};
+pub use etag::{ETag, IfMatch, IfNoneMatch, Tagged};
 pub use field::{FieldError, Fields};
+pub use i18n::Language;
+pub use idempotency::{Claimed, Idempotent, Recorded, SCHEMA};
 pub use input::{Json, Path, Query};
 pub use page::{Page, Paged};
 pub use request_id::RequestId;

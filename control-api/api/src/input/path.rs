@@ -16,15 +16,20 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T>
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        // U+0000 is in no identifier, and PostgreSQL stores no text that has it.
+        if parts.uri.path().contains("%00") {
+            return Err(nothing());
+        }
         match axum::extract::Path::from_request_parts(parts, state).await {
             Ok(axum::extract::Path(value)) => Ok(Self(value)),
             Err(rejection @ PathRejection::MissingPathParams(_)) => {
                 Err(ApiError::internal("internal", rejection))
             }
-            Err(rejection) => {
-                let detail = "There is nothing with this identifier.";
-                Err(ApiError::not_found("not_found", detail).because(rejection))
-            }
+            Err(rejection) => Err(nothing().because(rejection)),
         }
     }
+}
+
+fn nothing() -> ApiError {
+    ApiError::not_found("not_found", "There is nothing with this identifier.")
 }

@@ -74,8 +74,9 @@ impl<'de> Visitor<'de> for Shape<'_> {
         Ok(())
     }
 
-    fn visit_str<E>(self, _: &str) -> Result<(), E> {
-        Ok(())
+    fn visit_str<E: Error>(self, text: &str) -> Result<(), E> {
+        // PostgreSQL stores no text that has it, and C libraries end there.
+        if text.contains('\0') { Err(E::custom("a string has U+0000")) } else { Ok(()) }
     }
 
     fn visit_unit<E>(self) -> Result<(), E> {

@@ -49,7 +49,8 @@ fn wrong_values_are_named_by_pointer() {
         r#"{"name":"a","nam/e":1,"list":[{"email":"a@b.c","x~":2}]}"#,
         "/nam~1e unknown_field, /list/0/x~0 unknown_field",
     );
-    check("[1]", " invalid_type");
+    // serde takes a list for a struct's fields in their order.
+    check("[1]", "/0 invalid_type");
 }
 
 #[test]
@@ -59,6 +60,7 @@ fn malformed_bodies_are_told_apart_from_wrong_values() {
     }
     check(r#"{"name":"a","name":"b"}"#, "malformed_json");
     check(r#"{"name":"a","list":[{"email":"a@b.c","\u0065mail":"a@b.d"}]}"#, "malformed_json");
+    check(r#"{"name":"a\u0000"}"#, "malformed_json");
     let deep = format!("{}{}", "[".repeat(DEPTH_MAX + 1), "]".repeat(DEPTH_MAX + 1));
     check(&deep, "malformed_json");
     check(&"[".repeat(100_000), "malformed_json");

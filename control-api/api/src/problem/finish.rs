@@ -9,42 +9,95 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, Method, StatusCode, header};
 
 use super::{Behind, CONTENT_TYPE, Known, Registry, body_of};
+use crate::i18n::{Catalogue, negotiate_header};
 use crate::{ApiError, RequestId};
 
 /// How problems are written.
 #[derive(Clone, Debug, Default)]
 pub struct Style {
     pub registry: Arc<Registry>,
+    /// Titles in the caller's language; without, they are English.
+    pub catalogue: Option<Arc<Catalogue>>,
+}
+
+/// What only the front of a request knows of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    pub method: &'a Method,
+    pub path: &'a str,
+    pub request_id: Option<&'a str>,
+    pub trace_id: Option<&'a str>,
+    /// `Accept-Language`.
+    pub language: Option<&'a HeaderValue>,
 }
 
 /// `axum::middleware::from_fn_with_state(Arc::new(Style …), problem::finish)`, in front of the
-/// router and of all layers that refuse, behind the one that gives the request its id.
+/// router and of all layers that refuse, behind the one that gives the request its id. A front that
+/// is no such layer calls [`Style::complete`].
 pub async fn finish(State(style): State<Arc<Style>>, request: Request, next: Next) -> Response {
     let method = request.method().clone();
-    let instance = request.uri().path().to_owned();
+    let path = request.uri().path().to_owned();
     let request_id = request.extensions().get::<RequestId>().cloned();
     let trace_id = trace_id(request.headers().get("traceparent"));
+    let language = request.headers().get(header::ACCEPT_LANGUAGE).cloned();
     let response = next.run(request).await;
-    if response.status().as_u16() < 400 {
-        return response;
-    }
-    let known = Known {
-        instance: Some(&instance),
+    let asked = Asked {
+        method: &method,
+        path: &path,
         request_id: request_id.as_ref().map(RequestId::as_str),
         trace_id: trace_id.as_deref(),
+        language: language.as_ref(),
     };
-    let response = as_problem(response);
-    let Some(Behind(error)) = response.extensions().get::<Behind>().cloned() else {
-        return response;
-    };
-    log(&error, &method, &known);
-    write(response, &error, style.title(&error), &known, method == Method::HEAD)
+    style.complete(&asked, response)
 }
 
 impl Style {
-    fn title(&self, error: &ApiError) -> &str {
+    /// Makes a refusal a problem that says where it happened, and logs its cause. Other answers, and
+    /// problems of other servers, stay as they are.
+    pub fn complete(&self, asked: &Asked<'_>, response: Response) -> Response {
+        if response.status().as_u16() < 400 {
+            return response;
+        }
+        let response = as_problem(response);
+        let Some(Behind(error)) = response.extensions().get::<Behind>().cloned() else {
+            return response;
+        };
+        log(&error, asked);
+        let title = self.title(&error, asked.language);
+        let known = Known {
+            instance: Some(asked.path),
+            request_id: asked.request_id,
+            trace_id: asked.trace_id,
+        };
+        let is_head = asked.method == Method::HEAD;
+        let mut response = write(response, &error, &title.text, &known, is_head);
+        let locale = HeaderValue::from_static(title.locale);
+        response.headers_mut().insert(header::CONTENT_LANGUAGE, locale);
+        response
+    }
+}
+
+/// Details are English: they are for whoever writes the client. Titles are for people.
+struct Title {
+    text: String,
+    locale: &'static str,
+}
+
+impl Style {
+    /// English tells each code apart; other languages have a title for each status.
+    fn title(&self, error: &ApiError, language: Option<&HeaderValue>) -> Title {
+        let wanted = language.and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let locale = negotiate_header(wanted);
+        let translated = self.catalogue.as_ref().filter(|_| !locale.starts_with("en"));
+        if let Some(catalogue) = translated {
+            let message = format!("problem-{}", error.status().as_u16());
+            if let Some(text) = catalogue.find(locale, &message) {
+                return Title { text, locale };
+            }
+        }
         let by_status = || error.status().canonical_reason().unwrap_or("Error");
-        self.registry.find(error.code()).map_or_else(by_status, |entry| entry.title)
+        let text = self.registry.find(error.code()).map_or_else(by_status, |entry| entry.title);
+        Title { text: text.to_owned(), locale: "en" }
     }
 }
 
@@ -110,9 +163,9 @@ pub(super) fn of_status(status: StatusCode) -> ApiError {
     ApiError::new(status, code, detail)
 }
 
-fn log(error: &ApiError, method: &Method, known: &Known<'_>) {
+fn log(error: &ApiError, asked: &Asked<'_>) {
     let (code, status) = (error.code(), error.status().as_u16());
-    let (path, request_id) = (known.instance, known.request_id);
+    let Asked { method, path, request_id, .. } = *asked;
     let causes = error.causes();
     if error.is_ours() {
         tracing::error!(code, status, %method, path, request_id, causes, "a request failed");

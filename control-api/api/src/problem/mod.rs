@@ -27,7 +27,7 @@ use utoipa::ToSchema;
 use crate::error::Challenge;
 use crate::{ApiError, FieldError};
 
-pub use finish::{Style, finish};
+pub use finish::{Asked, Style, finish};
 pub use registry::{CODES, CodeEntry, FIELD_CODES, FieldCode, Registry};
 
 /// The media type of problems.

@@ -7,9 +7,11 @@ use tower::ServiceExt;
 
 use super::*;
 use crate::RequestId;
+use crate::i18n::Catalogue;
 
 fn app() -> Router {
-    let style = Arc::new(Style::default());
+    let catalogue = Some(Arc::new(Catalogue::new(&[]).unwrap()));
+    let style = Arc::new(Style { catalogue, ..Style::default() });
     Router::new()
         .route("/fails", get(|| async { ApiError::internal("internal", "the secret cause") }))
         .route(
@@ -87,5 +89,21 @@ fn bare_statuses_have_registered_codes() {
         let Ok(status) = StatusCode::from_u16(status) else { continue };
         let error = finish::of_status(status);
         assert!(registry.find(error.code()).is_some(), "{}", error.code());
+    }
+}
+
+#[tokio::test]
+async fn titles_are_in_the_callers_language() {
+    for (wanted, language, title) in [
+        ("de-AT", "de", "Interner Fehler"),
+        ("da, de;q=0.5", "en", "Internal error"),
+        ("en-GB", "en", "Internal error"),
+    ] {
+        let request = Request::builder().uri("/fails").header(header::ACCEPT_LANGUAGE, wanted);
+        let response = app().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        assert_eq!(response.headers()[header::CONTENT_LANGUAGE], language);
+        let body = to_bytes(response.into_body(), 1 << 16).await.unwrap();
+        let problem: Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(problem["title"], title);
     }
 }

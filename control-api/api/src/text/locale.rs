@@ -19,7 +19,8 @@ impl Locale {
             return Err(invalid());
         }
         let tag: LanguageIdentifier = text.parse().map_err(|_| invalid())?;
-        if tag.language.is_empty() {
+        // Longer ones are allowed by BCP 47 and not in use: `english` is a mistake.
+        if tag.language.is_empty() || 3 < tag.language.as_str().len() {
             return Err(invalid());
         }
         Ok(Self(tag.to_string()))
