@@ -6,6 +6,7 @@
 mod access;
 mod admin;
 mod backend;
+mod backup;
 mod cdn;
 mod cli;
 mod clock;
@@ -76,12 +77,8 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Keys(_) => unbuilt("keys", "content protection"),
         Command::Users(_) => unbuilt("users", "accounts"),
         Command::Tenants(_) => unbuilt("tenants", "accounts"),
-        Command::Backup(_) => {
-            unbuilt("backup", "the database; until then, copy the data directory")
-        }
-        Command::Restore(_) => {
-            unbuilt("restore", "the database; until then, copy the data directory")
-        }
+        Command::Backup(arguments) => command::backup::run(&arguments),
+        Command::Restore(arguments) => command::restore::run(&arguments),
         Command::Db(_) => unbuilt("db", "the database"),
     }
 }

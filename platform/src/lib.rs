@@ -12,8 +12,10 @@ pub mod handover;
 pub mod http;
 pub mod objects;
 pub mod secret_file;
+mod staging;
 pub mod telemetry;
 pub mod tls;
 pub mod url_token;
 
 pub use data_dir::{DataDir, DataDirError};
+pub use staging::Staging;
