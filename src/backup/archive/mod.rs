@@ -3,7 +3,7 @@
 //! ```text
 //! manifest.json     what the archive is; the caller's
 //! files/…           folders before what lies in them, each file with its time in a pax record
-//! checksums         a line for each entry in between: SHA-256, size in bytes, path
+//! checksums         a line for each entry before: SHA-256, bytes, mode, nanoseconds since 1970, name
 //! ```
 //!
 //! `tar -x` reads it too. Written and read as a stream: memory doesn't grow with the number of
@@ -77,10 +77,12 @@ pub enum ArchiveError {
     CutOff,
 }
 
-/// The line of an entry in [`CHECKSUMS`]; a folder has no digest.
-fn sum_line(digest: Option<&Digest>, len_bytes: u64, name: &str) -> String {
+/// The line of an entry in [`CHECKSUMS`]; a folder has no digest. Time and mode are in it, since a
+/// tar's own checksums don't cover pax records.
+fn sum_line(digest: Option<&Digest>, len_bytes: u64, meta: Meta, name: &str) -> String {
     let digest = digest.map_or_else(|| "-".to_owned(), |digest| HEXLOWER.encode(digest.as_ref()));
-    format!("{digest} {len_bytes} {name}\n")
+    let Meta { mode, modified_ns } = meta;
+    format!("{digest} {len_bytes} {:o} {modified_ns} {name}\n", mode & 0o777)
 }
 
 /// Why a name within `files/` is none; folders end with a slash.

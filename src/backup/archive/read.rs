@@ -34,6 +34,8 @@ pub struct Reader<'a, R: Read> {
     /// Of the entry that was read last, from 1.
     number: u64,
     manifest: Vec<u8>,
+    /// Of the manifest.
+    meta: Meta,
 }
 
 /// The headers of an entry.
@@ -61,10 +63,14 @@ impl<'a, R: Read> Reader<'a, R> {
     pub fn open(archive: &'a mut Archive<R>) -> Result<Self, ArchiveError> {
         // Raw, since the library reads pax records of any length into memory.
         let entries = archive.entries().map_err(ArchiveError::Read)?.raw(true);
-        let mut reader = Self { entries, number: 0, manifest: Vec::new() };
+        let meta = Meta { mode: 0, modified_ns: 0 };
+        let mut reader = Self { entries, number: 0, manifest: Vec::new(), meta };
         let foreign = |what: &str| ArchiveError::Foreign(what.to_owned());
         let first = reader.head().map_err(|error| match error {
             ArchiveError::Read(error) => foreign(&error.to_string()),
+            ArchiveError::Refused { reason, .. } => {
+                foreign(&format!("of its first entry, {reason}"))
+            }
             error => error,
         })?;
         let Some((head, content)) = first else {
@@ -81,7 +87,7 @@ impl<'a, R: Read> Reader<'a, R> {
         if (manifest.len() as u64) < head.len_bytes {
             return Err(ArchiveError::CutOff);
         }
-        reader.manifest = manifest;
+        (reader.manifest, reader.meta) = (manifest, head.meta);
         Ok(reader)
     }
 
@@ -106,7 +112,7 @@ impl<'a, R: Read> Reader<'a, R> {
         let (number, buffer) = (self.number, vec![0; CHUNK_BYTES]);
         let mut target = Target { folder, number, max, done, sums, buffer };
         let sum = digest(&SHA256, &self.manifest);
-        target.note(&sum_line(Some(&sum), self.manifest.len() as u64, MANIFEST))?;
+        target.note(&sum_line(Some(&sum), self.manifest.len() as u64, self.meta, MANIFEST))?;
         loop {
             let Some((head, mut content)) = self.head()? else {
                 return Err(ArchiveError::CutOff);
@@ -241,10 +247,11 @@ impl Target<'_> {
         let path = self.folder.join(name);
         // What comes later has to get in.
         let mode = meta.mode | 0o700;
-        DirBuilder::new().mode(mode).create(&path).map_err(|error| {
-            fault(self.number, "make", &path, error)
-        })?;
-        self.note(&sum_line(None, 0, &format!("{FILES}{name}/")))
+        DirBuilder::new()
+            .mode(mode)
+            .create(&path)
+            .map_err(|error| fault(self.number, "make", &path, error))?;
+        self.note(&sum_line(None, 0, meta, &format!("{FILES}{name}/")))
     }
 
     /// Nothing that is there is written over: a name that comes twice is an error, and so is a
@@ -277,7 +284,7 @@ impl Target<'_> {
         let modified = SystemTime::UNIX_EPOCH + Duration::from_nanos(head.meta.modified_ns);
         file.set_modified(modified).map_err(fail)?;
         file.set_permissions(Permissions::from_mode(head.meta.mode)).map_err(fail)?;
-        self.note(&sum_line(Some(&digest.finish()), head.len_bytes, &head.name))
+        self.note(&sum_line(Some(&digest.finish()), head.len_bytes, head.meta, &head.name))
     }
 
     fn note(&mut self, line: &str) -> Result<(), ArchiveError> {
@@ -304,7 +311,7 @@ impl Target<'_> {
             }
             let line = if one.is_empty() { other } else { one };
             let line = String::from_utf8_lossy(&line).trim_end().to_owned();
-            let name = line.splitn(3, ' ').last().unwrap_or_default().to_owned();
+            let name = line.splitn(5, ' ').last().unwrap_or_default().to_owned();
             return Err(ArchiveError::Damaged { name });
         }
         if read_bytes < head.len_bytes { Err(ArchiveError::CutOff) } else { Ok(()) }
@@ -327,4 +334,3 @@ fn fault(number: u64, action: &'static str, path: &Path, source: io::Error) -> A
     let name = path.display().to_string();
     ArchiveError::Refused { number, name, reason }
 }
-

@@ -33,13 +33,12 @@ impl<W: Write> Writer<W> {
     /// When nothing can be written.
     pub fn new(out: W, sums: File, manifest: &[u8], now_ms: u64) -> Result<Self, ArchiveError> {
         let now = Meta { mode: 0o600, modified_ns: now_ms.saturating_mul(1_000_000) };
-        let mut writer =
-            Self { out: Builder::new(out), sums, buffer: vec![0; CHUNK_BYTES], now };
+        let mut writer = Self { out: Builder::new(out), sums, buffer: vec![0; CHUNK_BYTES], now };
         writer.head(MANIFEST, EntryType::Regular, manifest.len() as u64, now)?;
         writer.bytes(manifest)?;
         writer.pad(manifest.len() as u64)?;
         let sum = digest(&SHA256, manifest);
-        writer.note(&sum_line(Some(&sum), manifest.len() as u64, MANIFEST))?;
+        writer.note(&sum_line(Some(&sum), manifest.len() as u64, now, MANIFEST))?;
         Ok(writer)
     }
 
@@ -50,7 +49,7 @@ impl<W: Write> Writer<W> {
     pub fn folder(&mut self, name: &str, meta: Meta) -> Result<(), ArchiveError> {
         let name = format!("{FILES}{}/", checked(name)?);
         self.head(&name, EntryType::Directory, 0, meta)?;
-        self.note(&sum_line(None, 0, &name))
+        self.note(&sum_line(None, 0, meta, &name))
     }
 
     /// The first `len_bytes` of a file; `told` hears how many were written.
@@ -65,8 +64,7 @@ impl<W: Write> Writer<W> {
         path: &Path,
         told: &mut dyn FnMut(u64),
     ) -> Result<(), ArchiveError> {
-        let fail =
-            |source| ArchiveError::File { action: "read", path: path.to_owned(), source };
+        let fail = |source| ArchiveError::File { action: "read", path: path.to_owned(), source };
         let mut file = File::open(path).map_err(fail)?.take(len_bytes);
         let name = format!("{FILES}{}", checked(name)?);
         self.head(&name, EntryType::Regular, len_bytes, meta)?;
@@ -85,7 +83,7 @@ impl<W: Write> Writer<W> {
         }
         self.buffer = buffer;
         self.pad(len_bytes)?;
-        self.note(&sum_line(Some(&digest.finish()), len_bytes, &name))
+        self.note(&sum_line(Some(&digest.finish()), len_bytes, meta, &name))
     }
 
     /// Writes the checksums and the end; gives what was written to.
