@@ -19,16 +19,15 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use origin::body::MediaBody;
-use origin::{Chunk, Library, problem_with};
+use origin::{Chunk, problem_with};
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 use tower_service::Service;
 
-use crate::feed::Feed;
 use crate::keys::KeyRoom;
 use crate::ops::OpsService;
-use crate::ownership::{Ownership, Turn};
-use crate::work::{Event, EventSink, Work, run};
+use crate::ownership::Turn;
+use crate::work::{Event, EventSink, Place, Work, run};
 
 /// Largest work that is read: paths of a few hundred files.
 const WORK_BYTES_MAX: usize = 1 << 20;
@@ -45,22 +44,14 @@ pub const REPLACED_PAUSE: Duration = Duration::from_millis(100);
 
 #[derive(Clone)]
 pub struct AdminService {
-    library: Library,
-    feed: Feed,
+    place: Place,
     ops: OpsService,
-    ownership: Ownership,
     keys: KeyRoom,
 }
 
 impl AdminService {
-    pub fn new(
-        library: Library,
-        feed: Feed,
-        ops: OpsService,
-        ownership: Ownership,
-        keys: KeyRoom,
-    ) -> Self {
-        Self { library, feed, ops, ownership, keys }
+    pub fn new(place: Place, ops: OpsService, keys: KeyRoom) -> Self {
+        Self { place, ops, keys }
     }
 
     async fn answer(&self, request: Request<Incoming>) -> Response<MediaBody> {
@@ -81,7 +72,7 @@ impl AdminService {
             Ok(work) => work,
             Err(error) => return bad_request(&error.to_string()),
         };
-        match self.ownership.long_turn().await {
+        match self.place.ownership.long_turn().await {
             Some(turn) => self.start(work, turn),
             None => replaced(),
         }
@@ -102,8 +93,7 @@ impl AdminService {
     /// Starts the work, which goes on even if the client leaves.
     fn start(&self, work: Work, turn: Turn) -> Response<MediaBody> {
         let (sender, mut receiver) = mpsc::channel::<Event>(EVENTS_MAX);
-        let library = self.library.clone();
-        let feed = self.feed.clone();
+        let place = self.place.clone();
         let (end_sender, end_receiver) = tokio::sync::oneshot::channel();
         let end_sender = std::sync::Mutex::new(Some(end_sender));
         let sink: EventSink = Arc::new(move |event| match event {
@@ -117,7 +107,7 @@ impl AdminService {
             }
         });
         tokio::spawn(async move {
-            run(&library, &feed, work, sink).await;
+            run(&place, work, sink).await;
             drop(turn);
         });
         let stream = async_stream::stream! {

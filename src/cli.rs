@@ -1,5 +1,6 @@
 //! The command line: what the contract promises, with help that teaches.
 
+mod backup;
 mod database;
 mod keys;
 mod operator;
@@ -10,6 +11,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use origin::ingest::Layout;
 
+pub use backup::{Backup, Restore};
 pub use database::DbCommand;
 pub use keys::KeysCommand;
 pub use operator::{CacheCommand, Drain, ServerArgs, Sessions};
@@ -94,10 +96,25 @@ pub enum Command {
     /// List, remove or verify titles.
     #[command(subcommand)]
     Assets(Assets),
-    /// Write a backup of the data directory (not built yet: copy the directory).
-    Backup(Unbuilt),
-    /// Restore a backup (not built yet).
-    Restore(Unbuilt),
+    /// Write everything in the data directory into one file, also while a server runs on it.
+    ///
+    /// Titles, keys, certificates, revoked sessions, databases, logs: all but locks, sockets,
+    /// unfinished files and an edge's cache. It is the directory as it is at one moment; the server
+    /// goes on, and so do ingests. FILE holds the keys that URLs are signed with: it is made with
+    /// mode 0600, and anybody who reads it can sign. It appears when it is whole.
+    ///
+    /// Not in it: titles on S3, and the configuration with the files that it names elsewhere.
+    #[command(after_long_help = backup::BACKUP_EXAMPLES)]
+    Backup(Backup),
+    /// Make a data directory of a backup.
+    ///
+    /// The directory must not exist, or be empty. Every file is compared with its checksum while it
+    /// is written, then databases and titles are verified; only then does the directory appear,
+    /// whole. Run it as the user that the server runs as: the files will be that user's.
+    ///
+    /// Purges that edges may have missed are not restored: edges that follow confirm what they keep.
+    #[command(after_long_help = backup::RESTORE_EXAMPLES)]
+    Restore(Restore),
     /// Migrate the database, or copy it to another one.
     #[command(subcommand)]
     Db(DbCommand),

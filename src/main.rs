@@ -6,6 +6,7 @@
 mod access;
 mod admin;
 mod backend;
+mod backup;
 mod cdn;
 mod cli;
 mod clock;
@@ -79,12 +80,8 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Keys(command) => command::keys::run(command),
         Command::Users(_) => unbuilt("users", "accounts"),
         Command::Tenants(_) => unbuilt("tenants", "accounts"),
-        Command::Backup(_) => {
-            unbuilt("backup", "the database; until then, copy the data directory")
-        }
-        Command::Restore(_) => {
-            unbuilt("restore", "the database; until then, copy the data directory")
-        }
+        Command::Backup(arguments) => command::backup::run(&arguments),
+        Command::Restore(arguments) => command::restore::run(&arguments),
         Command::Db(arguments) => command::db::run(&arguments),
     }
 }

@@ -20,6 +20,12 @@ pub struct Turn {
     _guard: OwnedRwLockReadGuard<bool>,
 }
 
+/// Nobody takes a short turn while it is held.
+#[derive(Debug)]
+pub struct Pause {
+    _guard: OwnedRwLockWriteGuard<bool>,
+}
+
 /// Nobody writes while it is held.
 #[derive(Debug)]
 pub struct Frozen {
@@ -41,6 +47,14 @@ impl Ownership {
     /// For work that may take minutes, and may take short turns meanwhile.
     pub async fn long_turn(&self) -> Option<Turn> {
         turn_of(&self.long).await
+    }
+
+    /// Waits until nobody has a short turn; whoever asks for one later waits. Long work goes on:
+    /// what it writes appears whole, and an ingest of an hour would hold up everybody. None when
+    /// another process has taken over.
+    pub async fn pause(&self) -> Option<Pause> {
+        let guard = Arc::clone(&self.short).write_owned().await;
+        (*guard).then_some(Pause { _guard: guard })
     }
 
     /// Waits until nobody writes; whoever asks later waits.
@@ -88,6 +102,20 @@ mod tests {
         ownership.freeze().await.lose();
         assert!(ownership.turn().await.is_none());
         assert!(ownership.long_turn().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_pause_waits_for_no_long_work() {
+        let ownership = Ownership::new();
+        let work = ownership.long_turn().await.unwrap();
+        let pause = ownership.pause().await.unwrap();
+        let second = tokio::time::Duration::from_millis(50);
+        assert!(tokio::time::timeout(second, ownership.turn()).await.is_err());
+        drop(pause);
+        assert!(ownership.turn().await.is_some());
+        drop(work);
+        ownership.freeze().await.lose();
+        assert!(ownership.pause().await.is_none());
     }
 
     #[tokio::test]

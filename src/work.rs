@@ -11,12 +11,19 @@ use platform::feed::{Fact, PurgeScope};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::backup::{self, Staged};
 use crate::clock;
 use crate::feed::Feed;
+use crate::ownership::Ownership;
 
 /// Longer than an origin serves a title that is no longer in the store (two seconds), and than it
 /// takes to answer what was asked meanwhile.
 const NOTICED_EVERYWHERE: Duration = Duration::from_secs(5);
+
+/// How long a backup is kept for a command that hasn't taken it over, and how often the server
+/// looks whether the command is done with it.
+const STAGED_AT_LEAST: Duration = Duration::from_secs(10);
+const STAGED_ASKED_EVERY: Duration = Duration::from_secs(2);
 
 /// One piece of work.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -45,6 +52,18 @@ pub enum Work {
     Verify {
         id: Option<String>,
     },
+    /// Puts together what goes into a backup; the answer says where.
+    Stage,
+}
+
+/// What work is done on.
+#[derive(Clone)]
+pub struct Place {
+    pub library: Library,
+    pub feed: Feed,
+    /// The data directory.
+    pub data: PathBuf,
+    pub ownership: Ownership,
 }
 
 /// What is told while work goes on, and at its end.
@@ -60,8 +79,18 @@ pub enum Event {
 pub type EventSink = Arc<dyn Fn(Event) + Send + Sync>;
 
 /// Does the work and tells `sink` of it, the end included. What edges have to know of it goes into
-/// `feed`.
-pub async fn run(library: &Library, feed: &Feed, work: Work, sink: EventSink) {
+/// the feed.
+pub async fn run(place: &Place, work: Work, sink: EventSink) {
+    let Place { library, feed, .. } = place;
+    if matches!(work, Work::Stage) {
+        let end = match stage(place).await {
+            Ok(staged) => Event::Done { result: to_value(&staged) },
+            Err(error) => {
+                Event::Failed { code: "backup_failed".to_owned(), message: format!("{error:#}") }
+            }
+        };
+        return sink(end);
+    }
     let removed = match &work {
         Work::Remove { id } => Some(id.clone()),
         _ => None,
@@ -136,6 +165,8 @@ async fn perform(library: &Library, work: Work, sink: &EventSink) -> Result<Valu
             maintenance::remove(library, &AssetId::new(&id)?, clock::now_ms()).await?;
             Ok(json!({ "removed": id }))
         }
+        // Done by itself: it needs more than titles.
+        Work::Stage => Ok(Value::Null),
         Work::Verify { id } => {
             let id = id.as_deref().map(AssetId::new).transpose()?;
             let now_ms = clock::now_ms();
@@ -143,6 +174,32 @@ async fn perform(library: &Library, work: Work, sink: &EventSink) -> Result<Valu
             Ok(to_value(&reports))
         }
     }
+}
+
+/// Stages a backup, and keeps it until the command has taken it over and is done with it.
+async fn stage(place: &Place) -> anyhow::Result<Staged> {
+    let Some(pause) = place.ownership.pause().await else {
+        anyhow::bail!("another server has taken over; try again");
+    };
+    let (data, objects) = (place.data.clone(), place.library.store().folder());
+    let staging =
+        tokio::task::spawn_blocking(move || backup::stage::stage(&data, objects.as_deref(), pause));
+    let (staging, staged) = staging.await??;
+    tracing::info!(paused_ms = staged.paused_ms, "staged a backup");
+    let mut staging = staging;
+    tokio::spawn(async move {
+        tokio::time::sleep(STAGED_AT_LEAST).await;
+        loop {
+            // The command is done with it, or was killed.
+            let asked = tokio::task::spawn_blocking(move || (staging.has_ended(), staging)).await;
+            match asked {
+                Ok((false, kept)) => staging = kept,
+                _ => return,
+            }
+            tokio::time::sleep(STAGED_ASKED_EVERY).await;
+        }
+    });
+    Ok(staged)
 }
 
 /// The title that was named, or all.

@@ -7,6 +7,7 @@
 //! | `handover.sock` | where a new server asks for the directory and the sockets ([`crate::handover`]) |
 //! | `objects/` | the embedded object store |
 //! | `tmp/` | files that are not finished; emptied when the directory is taken over |
+//! | `staging/` | backups under way, each with a lock; swept when the directory is taken over |
 
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Read, Seek, Write};
@@ -16,6 +17,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use rustix::fs::{FlockOperation, flock};
+
+use crate::staging;
 
 /// A data directory that this process owns until the value is dropped.
 #[derive(Debug)]
@@ -118,6 +121,7 @@ impl DataDir {
             _ => {}
         }
         std::fs::create_dir(self.temporary())?;
+        staging::sweep(&self.path)?;
         std::fs::set_permissions(self.temporary(), Permissions::from_mode(0o700))
     }
 

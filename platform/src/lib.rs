@@ -20,9 +20,11 @@ pub mod outbound;
 pub mod resilience;
 pub mod secret_file;
 pub mod secrets;
+mod staging;
 pub mod telemetry;
 pub mod tls;
 pub mod token;
 pub mod url_token;
 
 pub use data_dir::{DataDir, DataDirError};
+pub use staging::Staging;

@@ -1,6 +1,7 @@
 //! The commands, one file each, and what they share.
 
 pub mod assets;
+pub mod backup;
 pub mod cache;
 pub mod config;
 pub mod db;
@@ -11,6 +12,7 @@ pub mod keys;
 pub mod ops;
 pub mod package;
 pub mod probe;
+pub mod restore;
 pub mod serve;
 pub mod sessions;
 pub mod sign;
@@ -34,7 +36,7 @@ use crate::cli::ConfigArgs;
 use crate::clock;
 use crate::feed::Feed;
 use crate::ownership::Ownership;
-use crate::work::{Event, EventSink, Work, run};
+use crate::work::{Event, EventSink, Place, Work, run};
 
 /// Reads the configuration that the arguments describe.
 pub fn load_config(
@@ -89,8 +91,9 @@ pub async fn do_work(config: &Config, work: Work, shown: EventSink) -> anyhow::R
     });
     match DataDir::open(&config.data.dir) {
         Ok(data) => {
-            let library = open_library(config, &data)?;
-            run(&library, &open_feed(&data)?, work, sink).await;
+            let (library, feed) = (open_library(config, &data)?, open_feed(&data)?);
+            let (path, ownership) = (data.path().to_owned(), Ownership::new());
+            run(&Place { library, feed, data: path, ownership }, work, sink).await;
         }
         Err(DataDirError::Owned { path, .. }) => {
             admin::request(&DataDir::admin_socket(&path), &work, &sink).await?;

@@ -11,6 +11,7 @@
 //! - `STREAMVERSE_DASH_XSD`: `DASH-MPD.xsd`; without it manifests are parsed but not validated.
 
 mod acme;
+mod backup;
 mod bad_input;
 mod boxes;
 mod cdn;

@@ -53,6 +53,7 @@ pub use error::DbError;
 pub use migrate::{Migrated, migrate};
 pub use schema::{Migration, Schema};
 pub use settings::Settings;
+pub use sqlite::snapshot::{Inspected, Snapshot, inspect, is_sqlite};
 pub use statement::Statement;
 #[doc(hidden)]
 pub use statement::numbered;

@@ -72,6 +72,15 @@ macro_rules! either {
 }
 
 impl ObjectStore {
+    /// Where objects lie on this machine, if they do.
+    pub fn folder(&self) -> Option<PathBuf> {
+        match self {
+            Self::Local(store) => Some(store.folder().to_owned()),
+            #[cfg(feature = "s3")]
+            Self::S3(_) => None,
+        }
+    }
+
     /// The store of `[objects]`; a local one lies in `default_folder` unless it says otherwise.
     ///
     /// Opens a folder, which touches the disk; a bucket is not asked yet.

@@ -29,6 +29,7 @@ use crate::media::{MediaService, Readiness, route_of};
 use crate::ops::{ConnectionCounts, Ops, OpsGuard, OpsService};
 use crate::ownership::Ownership;
 use crate::shield::Shield;
+use crate::work::Place;
 
 /// How long a piece of work may go on without a word.
 const WORK_STALL_MAX: Duration = Duration::from_secs(24 * 60 * 60);
@@ -153,13 +154,13 @@ impl Wiring {
             ..HttpLimits::from(&config.limits)
         };
         let (_, limits) = watch::channel(limits);
-        let service = AdminService::new(
-            self.library.clone(),
-            self.feed.clone(),
-            ops,
-            self.ownership.clone(),
-            self.keys.clone(),
-        );
+        let place = Place {
+            library: self.library.clone(),
+            feed: self.feed.clone(),
+            data: data.path().to_owned(),
+            ownership: self.ownership.clone(),
+        };
+        let service = AdminService::new(place, ops, self.keys.clone());
         servers.push(("admin", serve(listener, "admin", limits, service)));
         for (name, server) in &servers {
             connections.add(name, server.connection_count());

@@ -13,6 +13,8 @@ use super::schema::Schema;
 use super::settings::{Settings, Target};
 use plan::Due;
 
+pub(super) use sqlite::applied_versions as sqlite_applied;
+
 /// A migration that was applied, or would be.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Migrated {

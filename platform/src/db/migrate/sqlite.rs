@@ -48,6 +48,13 @@ fn apply(connection: &Connection, due: &Due) -> rusqlite::Result<()> {
     connection.execute(NOTE, row).map(drop)
 }
 
+/// The migrations that were applied, by schema and version.
+pub(in crate::db) fn applied_versions(
+    connection: &Connection,
+) -> Result<Vec<(String, i64)>, DbError> {
+    Ok(applied(connection)?.into_iter().map(|applied| (applied.schema, applied.version)).collect())
+}
+
 fn applied(connection: &Connection) -> Result<Vec<Applied>, DbError> {
     const EXISTS: &str = "SELECT 1 FROM sqlite_schema WHERE name = 'streamverse_migration'";
     let read = || {

@@ -18,7 +18,7 @@ use crate::db::tx::{Answer, Want};
 use crate::db::value::{Row, Value};
 
 /// How long another process may keep the file locked before a call gives up.
-const LOCKED_MAX: Duration = Duration::from_secs(5);
+pub(super) const LOCKED_MAX: Duration = Duration::from_secs(5);
 /// Prepared statements that a connection keeps.
 const STATEMENTS_MAX: usize = 512;
 /// Steps of SQLite's machine between two looks at the clock: well below a millisecond.

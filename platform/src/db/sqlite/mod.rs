@@ -8,6 +8,7 @@ mod constraints;
 mod errors;
 mod job;
 mod reader;
+pub(super) mod snapshot;
 mod writer;
 
 use std::path::Path;

@@ -246,6 +246,11 @@ impl LocalStore {
         &self.metrics
     }
 
+    /// The folder of all objects.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// Where an object lies.
     pub fn path(&self, key: &ObjectKey) -> PathBuf {
         self.folder.join(key.as_str())
