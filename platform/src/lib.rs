@@ -1,11 +1,12 @@
-//! What every part of StreamVerse stands on: configuration, telemetry, objects, listeners, the
-//! data directory, the tokens of signed URLs, the feed of facts.
+//! What every part of StreamVerse stands on: configuration, telemetry, objects, the database,
+//! listeners, the data directory, the tokens of signed URLs, the feed of facts.
 //!
 //! Each engine has one small interface with an embedded and a distributed implementation. Nothing
 //! lies here that only one crate uses, and nothing here knows what a title is.
 
 pub mod config;
 mod data_dir;
+pub mod db;
 pub mod feed;
 pub mod handover;
 pub mod http;

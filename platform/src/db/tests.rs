@@ -1,0 +1,3 @@
+//! Both engines side by side: what holds on one holds on the other.
+
+mod engines;
