@@ -106,8 +106,6 @@ CREATE TABLE account_totp (
     secret BYTEA NOT NULL,
     confirmed_at_ms BIGINT,
     last_step BIGINT NOT NULL,
-    failures BIGINT NOT NULL,
-    locked_until_ms BIGINT NOT NULL,
     created_at_ms BIGINT NOT NULL,
     PRIMARY KEY (tenant_id, user_id),
     FOREIGN KEY (tenant_id, user_id) REFERENCES account_user (tenant_id, id) ON DELETE CASCADE
