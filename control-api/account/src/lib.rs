@@ -1,8 +1,28 @@
 //! Who somebody is: people, staff, machines, their credentials, sessions and profiles.
 
+pub mod accounts;
+mod authenticator;
 pub mod code;
 pub mod email;
+pub mod login;
+pub mod mail;
+pub mod mfa;
+mod once;
 pub mod otp;
 pub mod password;
+mod password_change;
 pub mod pkce;
-mod secret;
+pub mod register;
+mod schema;
+pub(crate) mod secret;
+pub mod session;
+mod throttle;
+pub mod user;
+
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+
+pub use accounts::{Accounts, Parts};
+pub use schema::SCHEMA;

@@ -212,12 +212,12 @@ fn check(registration: &Registration) -> Result<(Email, Password)> {
     let mut fields = Fields::default();
     let email = Email::parse(&registration.email);
     if let Err(error) = &email {
-        fields.push(FieldError::new("/email", "invalid_email", error.to_string()));
+        fields.add(FieldError::new("/email", "invalid_email", error.to_string()));
     }
     let norm = email.as_ref().map(|email| email.norm().to_owned()).unwrap_or_default();
     let password = Password::chosen(&registration.password, &norm);
     if let Err(error) = &password {
-        fields.push(FieldError::new("/password", "weak_password", error.to_string()));
+        fields.add(FieldError::new("/password", "weak_password", error.to_string()));
     }
     fields.finish()?;
     let (Ok(email), Ok(password)) = (email, password) else {

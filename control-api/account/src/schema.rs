@@ -19,5 +19,6 @@ pub const SCHEMA: Schema = Schema {
         crate::once::STATEMENTS,
         crate::throttle::STATEMENTS,
         crate::session::store::STATEMENTS,
+        crate::mfa::store::STATEMENTS,
     ],
 };

@@ -248,7 +248,8 @@ impl Accounts {
         hash: crate::secret::SecretHash,
         now_ms: i64,
     ) -> Result<Option<Taken>> {
-        let look = self.scope(tenant).tx((hash, now_ms), |tx, (hash, now_ms)| {
+        let scope = self.scope(tenant);
+        let look = scope.tx((hash, now_ms), |tx, (hash, now_ms)| {
             Box::pin(once::look(tx, Purpose::SecondFactor, hash, *now_ms))
         });
         Ok(look.await?)

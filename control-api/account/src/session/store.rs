@@ -334,3 +334,8 @@ pub(crate) async fn standing(
     let row = scope.query_opt(&STANDING, params![id, now_ms]).await?;
     row.map(|row| row.decode()).transpose()
 }
+
+/// Lets a session outlive the end of all others.
+pub(crate) async fn carry_epoch(tx: &mut Tx, id: &str, epoch: i64) -> Result<(), DbError> {
+    tx.execute(&CARRY_EPOCH, params![id, epoch]).await.map(|_| ())
+}

@@ -1,0 +1,5 @@
+//! The domain on both engines.
+
+mod mfa;
+mod races;
+mod sign_in;
