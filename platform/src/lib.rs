@@ -10,10 +10,12 @@ pub mod db;
 pub mod feed;
 pub mod handover;
 pub mod http;
+pub mod keyring;
 pub mod objects;
 pub mod secret_file;
 pub mod telemetry;
 pub mod tls;
+pub mod token;
 pub mod url_token;
 
 pub use data_dir::{DataDir, DataDirError};
