@@ -4,6 +4,7 @@ pub mod accounts;
 mod authenticator;
 pub mod code;
 pub mod email;
+pub mod keys;
 pub mod login;
 pub mod mail;
 pub mod mfa;
