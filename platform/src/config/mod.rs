@@ -9,11 +9,14 @@
 
 mod cdn;
 mod check;
+mod control;
+mod control_check;
 mod error;
 mod feed;
 mod guard;
 mod keys;
 mod model;
+mod outbound;
 mod print;
 mod reload;
 mod secret;
@@ -33,6 +36,10 @@ use serde_json::{Map, Value};
 pub use cdn::{
     Akamai, Carry, Cat, Cdn, CdnKey, CdnScheme, Cloudfront, Delivery, UriSigning, web_origin,
 };
+pub use control::{
+    Control, ControlLimits, ControlRateLimit, Telemetry, Tenant, Transform, TransformOn,
+};
+pub use control_check::{header_pair, json_member};
 pub use error::{ConfigError, Problem};
 pub use feed::Feed;
 pub use guard::{Cmcd, Cmsd, Load, Prefetch, RateLimit};
@@ -41,6 +48,7 @@ pub use model::{
     Media, Net, Objects, Ops, Packager, Packaging, Preset, Protection, S3, SigningAlgorithm,
     SigningKey, Tls, TlsCertificate, TlsVersion,
 };
+pub use outbound::{Outbound, OutboundPeer};
 pub use reload::Changes;
 pub use secret::Secret;
 pub use upstream::{Fetch, Shield, Upstream, UpstreamProtocol};

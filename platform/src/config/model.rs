@@ -9,8 +9,10 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::cdn::{Cdn, Delivery};
+use super::control::{Control, Telemetry, Tenant};
 use super::feed::Feed;
 use super::guard::{Cmcd, Cmsd, Load, Prefetch, RateLimit};
+use super::outbound::Outbound;
 use super::secret::Secret;
 use super::upstream::{Fetch, Shield, Upstream};
 use super::value::{ByteCount, IpPrefix, Listen};
@@ -21,6 +23,7 @@ use super::value::{ByteCount, IpPrefix, Listen};
 pub struct Config {
     pub data: Data,
     pub media: Media,
+    pub control: Control,
     pub tls: Tls,
     pub ops: Ops,
     pub objects: Objects,
@@ -32,10 +35,14 @@ pub struct Config {
     pub cmcd: Cmcd,
     pub cmsd: Cmsd,
     pub log: Log,
+    pub telemetry: Telemetry,
     pub net: Net,
     pub fetch: Fetch,
     pub shield: Shield,
     pub feed: Feed,
+    /// Whose requests come by which names.
+    pub tenant: Vec<Tenant>,
+    pub outbound: Outbound,
     /// Remote origins, for an edge.
     pub upstream: Vec<Upstream>,
     /// Presets beside the built-in ones.
@@ -414,6 +421,9 @@ impl Config {
     pub(super) fn example() -> Self {
         let mut example = Self::default();
         example.media.public_url = Some("https://media.example.org".to_owned());
+        example.control = Control::example();
+        example.telemetry = Telemetry::example();
+        example.tenant = vec![Tenant::example()];
         example.tls.client_ca = Some(PathBuf::from("/etc/streamverse/edges.pem"));
         example.tls.certificate = vec![TlsCertificate {
             chain: PathBuf::from("/etc/streamverse/chain.pem"),
@@ -432,6 +442,7 @@ impl Config {
         example.ops.previous_key = Some(Secret::reference("env:OLD_OPS_KEY"));
         example.ops.names = vec!["edge-1.example.org".to_owned()];
         example.feed = Feed::example();
+        example.outbound = Outbound::example();
         example.upstream = vec![Upstream::example()];
         example.cmcd.events_file = Some(PathBuf::from("/var/log/streamverse/cmcd.jsonl"));
         example.net.trusted_proxies = vec![IpPrefix::EXAMPLE];
@@ -462,6 +473,7 @@ impl Config {
             ("objects.s3.secret_key", self.objects.s3.secret_key.as_mut()),
             ("ops.key", self.ops.key.as_mut()),
             ("ops.previous_key", self.ops.previous_key.as_mut()),
+            ("telemetry.otlp_secret", self.telemetry.otlp_secret.as_mut()),
             ("feed.key", self.feed.key.as_mut()),
             ("shield.secret", self.shield.secret.as_mut()),
             ("shield.previous_secret", self.shield.previous_secret.as_mut()),
