@@ -11,6 +11,7 @@
 //! gateway puts it; [`context`] lists it.
 
 pub mod caller;
+mod client;
 pub mod context;
 pub mod cursor;
 mod error;
@@ -26,6 +27,7 @@ mod tenant_id;
 pub mod text;
 
 pub use caller::{AuthError, Authenticator, Caller, Credentials, Guest, Machine, Staff, Viewer};
+pub use client::ClientAddress;
 pub use error::{ApiError, Result};
 pub use field::{FieldError, Fields};
 pub use input::{Json, Path, Query};
