@@ -3,6 +3,7 @@
 pub mod accounts;
 mod authenticator;
 pub mod code;
+mod codes;
 pub mod email;
 pub mod keys;
 pub mod login;
@@ -14,6 +15,7 @@ pub mod password;
 mod password_change;
 pub mod pkce;
 pub mod register;
+mod routes;
 mod schema;
 pub(crate) mod secret;
 pub mod session;
@@ -26,4 +28,6 @@ mod testing;
 mod tests;
 
 pub use accounts::{Accounts, Parts};
+pub use codes::CODES;
+pub use routes::{LOGIN_ROUTES, routes};
 pub use schema::SCHEMA;

@@ -11,7 +11,7 @@ use crate::email::Email;
 use crate::mail::{Mail, Template};
 use crate::once::{self, NewToken, Purpose};
 use crate::password::{Password, PasswordHash};
-use crate::register::{invalid_email, invalid_token};
+use crate::register::{invalid_email, link_invalid};
 use crate::secret::{Secret, SecretHash};
 use crate::session::service::end_all;
 use crate::session::store;
@@ -69,7 +69,7 @@ impl Accounts {
         (token, password): (&str, &str),
     ) -> Result<()> {
         let now_ms = self.now_ms();
-        let token = Secret::parse(token).ok_or_else(invalid_token)?.hash();
+        let token = Secret::parse(token).ok_or_else(link_invalid)?.hash();
         // Looked at first: a rule that the password breaks must not cost the token, and nobody
         // makes us hash without one.
         let user = self.holder(tenant, Purpose::Reset, token, now_ms).await?;
@@ -80,7 +80,7 @@ impl Accounts {
             .tx(input, |tx, (accounts, token, hash, client, now_ms)| {
                 Box::pin(async move {
                     let taken = once::take(tx, Purpose::Reset, token, *now_ms).await?;
-                    let taken = taken.ok_or_else(invalid_token)?;
+                    let taken = taken.ok_or_else(link_invalid)?;
                     once::drop_all(tx, Purpose::Reset, &taken.user_id).await?;
                     let change = ("password.reset", hash, client);
                     accounts.set_password(tx, &taken.user_id, change, None, *now_ms).await
@@ -128,7 +128,7 @@ impl Accounts {
     ) -> Result<Vec<String>, ApiError> {
         let user = user::by_id(tx, user_id).await?;
         let user = user.filter(|user| user.state == UserState::Active);
-        let user = user.ok_or_else(invalid_token)?;
+        let user = user.ok_or_else(link_invalid)?;
         user::put_hash(tx, user_id, hash.text(), now_ms).await?;
         let ended = match kept {
             Some(kept) => end_others(tx, user_id, kept).await?,
@@ -186,7 +186,7 @@ impl Accounts {
         client: &Client,
         token: &str,
     ) -> Result<()> {
-        let token = Secret::parse(token).ok_or_else(invalid_token)?.hash();
+        let token = Secret::parse(token).ok_or_else(link_invalid)?.hash();
         let input = (self.clone(), token, client.clone(), self.now_ms());
         let confirmed = self
             .scope(tenant)
@@ -212,13 +212,13 @@ impl Accounts {
         now_ms: i64,
     ) -> Result<(), ApiError> {
         let taken = once::take(tx, Purpose::Email, token, now_ms).await?;
-        let taken = taken.ok_or_else(invalid_token)?;
+        let taken = taken.ok_or_else(link_invalid)?;
         let email = Email::parse(&taken.data);
         let email = email.map_err(|error| ApiError::internal("internal", error))?;
-        let user = user::by_id(tx, &taken.user_id).await?.ok_or_else(invalid_token)?;
+        let user = user::by_id(tx, &taken.user_id).await?.ok_or_else(link_invalid)?;
         match user::set_email(tx, &user.id, &email).await {
             Ok(true) => {}
-            Ok(false) => return Err(invalid_token()),
+            Ok(false) => return Err(link_invalid()),
             Err(DbError::Unique { .. }) => return Err(ApiError::conflict(EMAIL_TAKEN, "")),
             Err(error) => return Err(error.into()),
         }
@@ -244,8 +244,8 @@ impl Accounts {
         let look = scope.tx((purpose, token, now_ms), |tx, (purpose, token, now_ms)| {
             Box::pin(once::look(tx, *purpose, token, *now_ms))
         });
-        let taken = look.await?.ok_or_else(invalid_token)?;
-        self.user(tenant, &taken.user_id).await.map_err(|_| invalid_token())
+        let taken = look.await?.ok_or_else(link_invalid)?;
+        self.user(tenant, &taken.user_id).await.map_err(|_| link_invalid())
     }
 
     async fn hash_chosen(&self, password: &str, email_norm: &str) -> Result<PasswordHash> {

@@ -115,7 +115,7 @@ impl Accounts {
                 Box::pin(accounts.confirm(tx, confirmation, *now_ms))
             })
             .await?;
-        if confirmed { Ok(()) } else { Err(invalid_token()) }
+        if confirmed { Ok(()) } else { Err(link_invalid()) }
     }
 
     /// Answers instead of failing where the code was wrong: the attempt has to be kept.
@@ -232,9 +232,9 @@ pub(crate) fn invalid_email(error: &crate::email::EmailError) -> ApiError {
 }
 
 /// One answer for used, expired and invented tokens.
-pub(crate) fn invalid_token() -> ApiError {
+pub(crate) fn link_invalid() -> ApiError {
     ApiError::bad_request(
-        "invalid_token",
+        "link_invalid",
         "The link or code is wrong, has expired or was used; ask for a new one.",
     )
 }

@@ -2,4 +2,5 @@
 
 mod mfa;
 mod races;
+mod router;
 mod sign_in;

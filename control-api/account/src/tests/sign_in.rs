@@ -41,7 +41,7 @@ async fn from_registration_to_logout() {
         let confirmation =
             Confirmation::Code { email: "ANN@example.com".to_owned(), code: mail.code.unwrap() };
         accounts.verify(tenant, &confirmation).await.unwrap();
-        assert_eq!(code(accounts.verify(tenant, &confirmation).await), "invalid_token");
+        assert_eq!(code(accounts.verify(tenant, &confirmation).await), "link_invalid");
         assert_eq!(world.registered(), 1);
 
         let signed_in = world.signed_in("ann@example.com", "tv").await;
@@ -242,7 +242,7 @@ async fn a_reset_ends_sessions_and_its_token_is_good_once() {
         };
         assert_eq!(code(reset("12345678").await), "validation_failed", "and costs no token");
         reset("a new long password").await.unwrap();
-        assert_eq!(code(reset("a third long password").await), "invalid_token");
+        assert_eq!(code(reset("a third long password").await), "link_invalid");
         assert_eq!(viewer(&world, &session.access_token).await, Err("revoked"));
         assert_eq!(code(world.login("ann@example.com", "tv").await), "invalid_credentials");
         let mail = world.mails_to("ann@example.com").pop().unwrap();
@@ -287,7 +287,7 @@ async fn a_new_address_is_confirmed_before_it_counts() {
         let token = change("Ann.New@example.com").await;
         assert_eq!(code(world.login("ann.new@example.com", "tv").await), "invalid_credentials");
         accounts.confirm_email(tenant, &client(), &token).await.unwrap();
-        assert_eq!(code(accounts.confirm_email(tenant, &client(), &token).await), "invalid_token");
+        assert_eq!(code(accounts.confirm_email(tenant, &client(), &token).await), "link_invalid");
         world.signed_in("ann.new@example.com", "tv").await;
         let told = world.mails_to("ann@example.com").pop().unwrap();
         assert_eq!(told.template, Template::EmailChanged);
