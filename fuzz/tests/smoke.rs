@@ -169,6 +169,7 @@ smoke_tests!(
     target,
     url_token,
     feed,
+    journal,
     cache_object,
     cache_files,
     cache_ranges,
