@@ -3,8 +3,8 @@
 use axum::extract::FromRequestParts;
 use http::request::Parts;
 
-pub use crate::tenant_id::TenantId;
 use crate::{ApiError, context};
+pub use platform::db::TenantId;
 
 /// The tenant of the host that was asked, put into the request's extensions by the gateway.
 /// Credentials of another tenant are worth nothing here: see [`crate::caller`].

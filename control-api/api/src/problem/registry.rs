@@ -219,6 +219,12 @@ pub const CODES: &[CodeEntry] = &[
         "What credentials are checked against is not available. Try again after `Retry-After`.",
     ),
     entry(
+        "in_doubt",
+        503,
+        "Outcome not known",
+        "The change may have happened. Read before you repeat it, or repeat it with the same `Idempotency-Key`.",
+    ),
+    entry(
         "timed_out",
         504,
         "Took too long",
