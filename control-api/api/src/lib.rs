@@ -11,6 +11,7 @@
 //! gateway puts it; [`context`] lists it.
 
 pub mod caller;
+mod client;
 pub mod context;
 pub mod cursor;
 mod database;
@@ -32,6 +33,7 @@ pub mod testing;
 pub mod text;
 
 pub use caller::{AuthError, Authenticator, Caller, Credentials, Guest, Machine, Staff, Viewer};
+pub use client::ClientAddress;
 pub use error::{ApiError, Result};
 pub use etag::{ETag, IfMatch, IfNoneMatch, Tagged};
 pub use field::{FieldError, Fields};

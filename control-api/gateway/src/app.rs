@@ -34,6 +34,7 @@ use std::task::{Context, Poll};
 use api::Tenant;
 use api::caller::{AuthError, Authenticator, Caller, Credentials};
 use api::cursor::CursorKeys;
+use api::i18n::Catalogue;
 use api::problem::{self, Registry, Style};
 use axum::Router;
 use axum::body::Body;
@@ -72,6 +73,8 @@ pub struct Parts<'a> {
     /// Looks credentials up. Without one nobody is known.
     pub authenticator: Option<Arc<dyn Authenticator>>,
     pub cursor_keys: Arc<CursorKeys>,
+    /// What is said to people, in their languages.
+    pub catalogue: Arc<Catalogue>,
     /// The public keys of tokens.
     pub keys: Option<KeySet>,
     pub readiness: Readiness,
@@ -107,6 +110,7 @@ pub(crate) struct Shared {
     readiness: Readiness,
     authenticator: Arc<dyn Authenticator>,
     cursor_keys: Arc<CursorKeys>,
+    catalogue: Arc<Catalogue>,
     routes: HashMap<String, Route>,
     rates: Rates,
     places: Places,
@@ -160,6 +164,7 @@ impl Gateway {
             readiness: parts.readiness,
             authenticator: parts.authenticator.unwrap_or_else(|| Arc::new(NobodyIsKnown)),
             cursor_keys: parts.cursor_keys,
+            catalogue: Arc::clone(&parts.catalogue),
             routes: routes.collect(),
             rates: Rates::new(&control.rate_limit),
             places: Places::default(),
@@ -173,7 +178,10 @@ impl Gateway {
             let inner = Inner { shared: Arc::clone(&shared), router };
             let inner = match dialect {
                 Dialect::Rest => {
-                    let style = Arc::new(Style { registry: Arc::clone(&registry) });
+                    let style = Arc::new(Style {
+                        registry: Arc::clone(&registry),
+                        catalogue: Some(Arc::clone(&parts.catalogue)),
+                    });
                     let finish = from_fn_with_state(style, problem::finish);
                     BoxCloneSyncService::new(finish.layer(inner))
                 }
@@ -330,6 +338,7 @@ impl Inner {
         extensions.insert(Tenant(tenant));
         extensions.insert(Arc::clone(&self.shared.authenticator));
         extensions.insert(Arc::clone(&self.shared.cursor_keys));
+        extensions.insert(Arc::clone(&self.shared.catalogue));
         Ok(Turn::On(request))
     }
 }

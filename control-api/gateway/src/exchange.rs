@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use api::TenantId;
+use api::{ClientAddress, TenantId};
 use http::header::{HeaderName, ORIGIN};
 use http::{HeaderValue, Method, Request};
 use platform::config::IpPrefix;
@@ -21,10 +21,6 @@ const HEARSAY: [HeaderName; 4] = [
     HeaderName::from_static("x-real-ip"),
     HeaderName::from_static("true-client-ip"),
 ];
-
-/// Where a request comes from, as far as trusted proxies can be believed; among its extensions.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct ClientAddress(pub Option<IpAddr>);
 
 /// One request and its answer. Clones share it.
 pub(crate) type Exchange = Arc<Known>;

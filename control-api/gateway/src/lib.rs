@@ -21,6 +21,5 @@ mod tenants;
 
 pub use app::{Gateway, GatewayError, Parts, Service};
 pub use domain::{Domain, LoginField, RouteClass, RouteRule};
-pub use exchange::ClientAddress;
 pub use otlp::{Exporter, OtlpError};
 pub use readiness::{Readiness, State};

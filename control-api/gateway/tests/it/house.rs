@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use api::caller::{AuthError, Authenticator, Caller, Credentials, Viewer};
 use api::cursor::CursorKeys;
+use api::i18n::Catalogue;
 use api::{Tenant, TenantId};
 use axum::extract::Request;
 use axum::response::IntoResponse;
 use futures_util::future::BoxFuture;
 use gateway::{
-    ClientAddress, Domain, Gateway, LoginField, Parts, Readiness, RouteClass, RouteRule, State,
+    Domain, Gateway, LoginField, Parts, Readiness, RouteClass, RouteRule, State,
 };
 use platform::config::{Config, SourceFile, Sources};
 use platform::http::{HttpLimits, Listener, Server, serve};
@@ -51,6 +52,7 @@ impl House {
             domains: vec![domain()],
             authenticator: Some(Arc::new(Guests)),
             cursor_keys: Arc::new(CursorKeys::new(&[7; 32], &[])),
+            catalogue: Arc::new(Catalogue::new(&[]).unwrap()),
             keys: Some(Arc::new(|| json!({"keys": []}))),
             readiness: Readiness::new(move || match asked.load(Ordering::Relaxed) {
                 0 => State::Starting,

@@ -1,0 +1,6 @@
+//! The domain on both engines.
+
+mod mfa;
+mod races;
+mod router;
+mod sign_in;
