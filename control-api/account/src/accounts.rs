@@ -40,11 +40,7 @@ impl Default for OneTier {
 }
 
 impl Tiers for OneTier {
-    fn tier_of<'a>(
-        &'a self,
-        _: &'a TenantId,
-        _: &'a str,
-    ) -> BoxFuture<'a, Result<Tier, ApiError>> {
+    fn tier_of<'a>(&'a self, _: &'a TenantId, _: &'a str) -> BoxFuture<'a, Result<Tier, ApiError>> {
         Box::pin(async { Ok(self.0.clone()) })
     }
 }

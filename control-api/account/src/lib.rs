@@ -11,16 +11,20 @@ pub mod mail;
 pub mod mfa;
 mod once;
 pub mod otp;
+mod outbox;
 pub mod password;
 mod password_change;
 pub mod pkce;
+pub mod profile;
 pub mod register;
 mod routes;
 mod schema;
 pub(crate) mod secret;
 pub mod session;
+mod sweep;
 mod throttle;
 pub mod user;
+pub mod watch;
 
 #[cfg(test)]
 mod testing;
@@ -29,5 +33,6 @@ mod tests;
 
 pub use accounts::{Accounts, Parts};
 pub use codes::CODES;
+pub use outbox::PlatformOutbox;
 pub use routes::{LOGIN_ROUTES, routes};
 pub use schema::SCHEMA;

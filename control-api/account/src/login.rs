@@ -11,8 +11,8 @@ use crate::email::Email;
 use crate::once::{NewToken, Purpose};
 use crate::password::{Password, PasswordHash, Verdict};
 use crate::secret::Secret;
-use crate::session::service::{Device, SignedIn, begin};
 use crate::session::NewSession;
+use crate::session::service::{Device, SignedIn, begin};
 use crate::throttle::{self, Subject, network_of};
 use crate::user::{self, User, UserState};
 
@@ -29,7 +29,9 @@ pub struct Credentials {
 pub enum Login {
     SignedIn(SignedIn),
     /// The password was right; a second factor is owed, with this token.
-    SecondFactor { token: Secret },
+    SecondFactor {
+        token: Secret,
+    },
 }
 
 struct Input {
@@ -171,9 +173,7 @@ impl Input {
     async fn record(&self, tx: &mut Tx) -> Result<(), DbError> {
         let detail = serde_json::json!({ "session_id": self.session.id, "by": "password" });
         let user_id = &self.user.id;
-        self.accounts
-            .record(tx, "session.begin", user_id, detail, &self.client, self.now_ms)
-            .await
+        self.accounts.record(tx, "session.begin", user_id, detail, &self.client, self.now_ms).await
     }
 }
 

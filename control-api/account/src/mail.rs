@@ -53,8 +53,8 @@ impl Accounts {
         now_ms: i64,
     ) -> Result<(), ApiError> {
         let tenant = tx.tenant().map(|tenant| tenant.as_str().to_owned()).unwrap_or_default();
-        let plain = serde_json::to_vec(&mail)
-            .map_err(|error| ApiError::internal("internal", error))?;
+        let plain =
+            serde_json::to_vec(&mail).map_err(|error| ApiError::internal("internal", error))?;
         let sealed = self.parts.keys.seal(&context(&tenant, &user.id), &plain, now_ms)?;
         let data = serde_json::json!({
             "channel": "email",

@@ -155,10 +155,6 @@ pub(crate) async fn take_by_code(
 }
 
 /// Withdraws all of a user's tokens of one purpose.
-pub(crate) async fn drop_all(
-    tx: &mut Tx,
-    purpose: Purpose,
-    user_id: &str,
-) -> Result<(), DbError> {
+pub(crate) async fn drop_all(tx: &mut Tx, purpose: Purpose, user_id: &str) -> Result<(), DbError> {
     tx.execute(&DROP_ALL, params![user_id, purpose.text()]).await.map(|_| ())
 }

@@ -6,7 +6,11 @@ use platform::db::{Migration, Schema};
 pub const SCHEMA: Schema = Schema {
     name: "account",
     migrations: &[
-        Migration { version: 1, name: "people", sql: include_str!("../migrations/0001_people.sql") },
+        Migration {
+            version: 1,
+            name: "people",
+            sql: include_str!("../migrations/0001_people.sql"),
+        },
         Migration {
             version: 2,
             name: "profiles",
@@ -20,5 +24,7 @@ pub const SCHEMA: Schema = Schema {
         crate::throttle::STATEMENTS,
         crate::session::store::STATEMENTS,
         crate::mfa::store::STATEMENTS,
+        crate::profile::store::STATEMENTS,
+        crate::watch::store::STATEMENTS,
     ],
 };

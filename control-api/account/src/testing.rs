@@ -43,9 +43,18 @@ pub(crate) async fn worlds() -> Vec<World> {
     engines.into_iter().map(|engine| World::new(engine, tier.clone())).collect()
 }
 
+/// The domain on one engine, with an outbox of the caller's.
+pub(crate) fn world_with(engine: Engine, tier: Tier, outbox: Arc<dyn Outbox>) -> World {
+    World::build(engine, tier, outbox)
+}
+
 impl World {
     fn new(engine: Engine, tier: Tier) -> Self {
-        let outbox = Arc::new(Kept::default());
+        let kept = Arc::new(Kept::default());
+        Self { outbox: kept.clone(), ..world_with(engine, tier, kept) }
+    }
+
+    fn build(engine: Engine, tier: Tier, outbox: Arc<dyn Outbox>) -> Self {
         let now_ms = Arc::new(AtomicI64::new(START_MS));
         let clock = now_ms.clone();
         let accounts = Accounts::new(Parts {
@@ -53,7 +62,7 @@ impl World {
             hashes: HashPool::new(2, 1_000),
             tiers: Arc::new(OneTier(tier)),
             keys: Arc::new(TestKeys),
-            outbox: outbox.clone(),
+            outbox,
             clock: Arc::new(move || clock.load(Ordering::SeqCst)),
             settings: Settings {
                 product_name: "StreamVerse".to_owned(),
@@ -61,7 +70,7 @@ impl World {
             },
         });
         let tenant = TenantId::new("t1").expect("a plain word");
-        Self { accounts, tenant, outbox, now_ms, engine }
+        Self { accounts, tenant, outbox: Arc::new(Kept::default()), now_ms, engine }
     }
 
     pub(crate) fn name(&self) -> &'static str {
@@ -123,7 +132,8 @@ impl World {
 
     pub(crate) fn registered(&self) -> usize {
         let facts = self.outbox.facts.lock().expect("no test panics with it");
-        let is_registered = |fact: &&AccountFact| matches!(fact, AccountFact::UserRegistered { .. });
+        let is_registered =
+            |fact: &&AccountFact| matches!(fact, AccountFact::UserRegistered { .. });
         facts.values().flatten().filter(is_registered).count()
     }
 

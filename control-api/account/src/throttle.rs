@@ -125,9 +125,10 @@ impl Charge {
         match (self, other) {
             (Self::Allowed, other) => other,
             (this, Self::Allowed) => this,
-            (Self::Refused { retry_after_seconds: a }, Self::Refused { retry_after_seconds: b }) => {
-                Self::Refused { retry_after_seconds: a.max(b) }
-            }
+            (
+                Self::Refused { retry_after_seconds: a },
+                Self::Refused { retry_after_seconds: b },
+            ) => Self::Refused { retry_after_seconds: a.max(b) },
         }
     }
 }

@@ -256,13 +256,7 @@ impl Accounts {
     }
 
     /// Whether `code` is the person's: of the app, or one of the recovery codes, which is taken.
-    async fn is_factor(
-        &self,
-        tx: &mut Tx,
-        user_id: &str,
-        code: &str,
-        now_ms: i64,
-    ) -> Result<bool> {
+    async fn is_factor(&self, tx: &mut Tx, user_id: &str, code: &str, now_ms: i64) -> Result<bool> {
         let factor = store::get(tx, user_id).await?;
         let Some(factor) = factor.filter(|factor| factor.confirmed_at_ms.is_some()) else {
             return Ok(false);
@@ -338,8 +332,8 @@ impl Input {
 
 /// The device that waits, and the epoch that the password was checked in.
 fn read_owed(owed: &Taken, user: &mut User) -> Result<Device> {
-    let data: serde_json::Value = serde_json::from_str(&owed.data)
-        .map_err(|error| ApiError::internal("internal", error))?;
+    let data: serde_json::Value =
+        serde_json::from_str(&owed.data).map_err(|error| ApiError::internal("internal", error))?;
     user.auth_epoch = data["auth_epoch"].as_i64().unwrap_or(-1);
     Ok(Device {
         id: data["device_id"].as_str().map(str::to_owned),

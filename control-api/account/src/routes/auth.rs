@@ -64,7 +64,7 @@ pub(super) struct MailSent {
 /// Registers a person.
 ///
 /// The answer is the same whether the address is known or not; the mail tells the rest.
-#[utoipa::path(post, path = "/v1/auth/register", tag = "auth", request_body = RegisterBody,
+#[utoipa::path(post, path = "/v1/auth/register", security(), operation_id = "auth_register", tag = "auth", request_body = RegisterBody,
     responses((status = 202, body = MailSent), (status = 400, body = Problem<'_>,
         content_type = "application/problem+json", description = "The body can't be read."), Open))]
 async fn register(
@@ -103,7 +103,7 @@ struct VerifyBody {
 }
 
 /// Confirms the address of a registration.
-#[utoipa::path(post, path = "/v1/auth/verify", tag = "auth", request_body = VerifyBody,
+#[utoipa::path(post, path = "/v1/auth/verify", security(), operation_id = "auth_verify", tag = "auth", request_body = VerifyBody,
     responses((status = 204, description = "Confirmed; sign in now."), Open))]
 async fn verify(
     State(accounts): State<Accounts>,
@@ -129,7 +129,7 @@ struct EmailBody {
 }
 
 /// Sends the mail of a registration once more.
-#[utoipa::path(post, path = "/v1/auth/verify/resend", tag = "auth", request_body = EmailBody,
+#[utoipa::path(post, path = "/v1/auth/verify/resend", security(), operation_id = "auth_resend", tag = "auth", request_body = EmailBody,
     responses((status = 202, body = MailSent), Open))]
 async fn resend(
     State(accounts): State<Accounts>,
@@ -166,7 +166,7 @@ enum LoginAnswer {
 }
 
 /// Signs in with a password.
-#[utoipa::path(post, path = "/v1/auth/login", tag = "auth", request_body = LoginBody,
+#[utoipa::path(post, path = "/v1/auth/login", security(), operation_id = "auth_login", tag = "auth", request_body = LoginBody,
     responses((status = 200, body = LoginAnswer),
         (status = 401, body = Problem<'_>, content_type = "application/problem+json",
             description = "Address or password is wrong."),
@@ -213,7 +213,7 @@ struct RefreshBody {
 ///
 /// A refresh token is good once. Sent again within half a minute it brings the same answer, for
 /// clients whose answer was lost; sent again later it ends the session.
-#[utoipa::path(post, path = "/v1/auth/refresh", tag = "auth", request_body = RefreshBody,
+#[utoipa::path(post, path = "/v1/auth/refresh", security(), operation_id = "auth_refresh", tag = "auth", request_body = RefreshBody,
     responses((status = 200, body = SignedIn),
         (status = 401, body = Problem<'_>, content_type = "application/problem+json",
             description = "The session has ended."), Open))]
@@ -227,7 +227,7 @@ async fn refresh(
 }
 
 /// Ends the session that asks.
-#[utoipa::path(post, path = "/v1/auth/logout", tag = "auth", security(("viewer" = [])),
+#[utoipa::path(post, path = "/v1/auth/logout", operation_id = "auth_logout", tag = "auth", security(("viewer" = [])),
     responses((status = 204, description = "Signed out."),
         (status = 404, body = Problem<'_>, content_type = "application/problem+json",
             description = "It ended at the same moment."), SignedBare))]
@@ -241,7 +241,7 @@ async fn logout(
 }
 
 /// Ends all sessions, that of the caller included.
-#[utoipa::path(post, path = "/v1/auth/logout-all", tag = "auth", security(("viewer" = [])),
+#[utoipa::path(post, path = "/v1/auth/logout-all", operation_id = "auth_logout_all", tag = "auth", security(("viewer" = [])),
     responses((status = 204, description = "Signed out everywhere."), SignedBare))]
 async fn logout_all(
     State(accounts): State<Accounts>,
@@ -259,19 +259,15 @@ struct Sessions {
 }
 
 /// Lists where the caller is signed in, most recently used first.
-#[utoipa::path(get, path = "/v1/auth/sessions", tag = "auth", security(("viewer" = [])),
+#[utoipa::path(get, path = "/v1/auth/sessions", operation_id = "auth_list_sessions", tag = "auth", security(("viewer" = [])),
     responses((status = 200, body = Sessions), SignedBare))]
-async fn list_sessions(
-    State(accounts): State<Accounts>,
-    viewer: Viewer,
-) -> Result<Json<Sessions>> {
-    let items =
-        accounts.list_sessions(&viewer.tenant, &viewer.user_id, &viewer.session_id).await?;
+async fn list_sessions(State(accounts): State<Accounts>, viewer: Viewer) -> Result<Json<Sessions>> {
+    let items = accounts.list_sessions(&viewer.tenant, &viewer.user_id, &viewer.session_id).await?;
     Ok(Json(Sessions { items }))
 }
 
 /// Signs a device out.
-#[utoipa::path(delete, path = "/v1/auth/sessions/{session_id}", tag = "auth",
+#[utoipa::path(delete, path = "/v1/auth/sessions/{session_id}", operation_id = "auth_end_session", tag = "auth",
     security(("viewer" = [])),
     params(("session_id" = String, Path, description = "A session of the caller.")),
     responses((status = 204, description = "Signed out."),
@@ -288,7 +284,7 @@ async fn end_session(
 }
 
 /// Mails a link that sets a new password.
-#[utoipa::path(post, path = "/v1/auth/password/forgot", tag = "auth", request_body = EmailBody,
+#[utoipa::path(post, path = "/v1/auth/password/forgot", security(), operation_id = "auth_forgot_password", tag = "auth", request_body = EmailBody,
     responses((status = 202, body = MailSent), Open))]
 async fn forgot_password(
     State(accounts): State<Accounts>,
@@ -309,7 +305,7 @@ struct ResetBody {
 }
 
 /// Sets a new password with a mailed token. All sessions end.
-#[utoipa::path(post, path = "/v1/auth/password/reset", tag = "auth", request_body = ResetBody,
+#[utoipa::path(post, path = "/v1/auth/password/reset", security(), operation_id = "auth_reset_password", tag = "auth", request_body = ResetBody,
     responses((status = 204, description = "Set; sign in with it."), Open))]
 async fn reset_password(
     State(accounts): State<Accounts>,
@@ -328,7 +324,7 @@ struct TokenBody {
 }
 
 /// Confirms a new address with the token that went to it.
-#[utoipa::path(post, path = "/v1/auth/email/confirm", tag = "auth", request_body = TokenBody,
+#[utoipa::path(post, path = "/v1/auth/email/confirm", security(), operation_id = "auth_confirm_email", tag = "auth", request_body = TokenBody,
     responses((status = 204, description = "The account has the new address."),
         (status = 409, body = Problem<'_>, content_type = "application/problem+json",
             description = "The address has another account."), Open))]

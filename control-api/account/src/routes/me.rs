@@ -39,7 +39,7 @@ struct Me {
 }
 
 /// Tells who asks.
-#[utoipa::path(get, path = "/v1/me", tag = "me", security(("viewer" = [])),
+#[utoipa::path(get, path = "/v1/me", operation_id = "me_me", tag = "me", security(("viewer" = [])),
     responses((status = 200, body = Me),
         (status = 404, body = Problem<'_>, content_type = "application/problem+json",
             description = "The account was deleted at this moment."), SignedBare))]
@@ -69,7 +69,7 @@ struct PasswordBody {
 }
 
 /// Sets a new password. All other sessions end.
-#[utoipa::path(put, path = "/v1/me/password", tag = "me", security(("viewer" = [])),
+#[utoipa::path(put, path = "/v1/me/password", operation_id = "me_change_password", tag = "me", security(("viewer" = [])),
     request_body = PasswordBody,
     responses((status = 204, description = "Set."),
         (status = 404, body = Problem<'_>, content_type = "application/problem+json",
@@ -95,7 +95,7 @@ struct EmailBody {
 }
 
 /// Mails a link to a new address; the old one stays until the link is opened.
-#[utoipa::path(post, path = "/v1/me/email", tag = "me", security(("viewer" = [])),
+#[utoipa::path(post, path = "/v1/me/email", operation_id = "me_change_email", tag = "me", security(("viewer" = [])),
     request_body = EmailBody,
     responses((status = 202, body = MailSent),
         (status = 404, body = Problem<'_>, content_type = "application/problem+json",

@@ -25,7 +25,7 @@ pub(super) fn routes() -> OpenApiRouter<Accounts> {
 }
 
 /// Tells which second factors are enrolled.
-#[utoipa::path(get, path = "/v1/auth/mfa", tag = "auth", security(("viewer" = [])),
+#[utoipa::path(get, path = "/v1/auth/mfa", operation_id = "mfa_factors", tag = "auth", security(("viewer" = [])),
     responses((status = 200, body = FactorView), SignedBare))]
 async fn factors(State(accounts): State<Accounts>, viewer: Viewer) -> Result<Json<FactorView>> {
     accounts.factors(&viewer.tenant, &viewer.user_id).await.map(Json)
@@ -42,7 +42,7 @@ struct VerifyBody {
 }
 
 /// The second half of a sign-in.
-#[utoipa::path(post, path = "/v1/auth/mfa/verify", tag = "auth", request_body = VerifyBody,
+#[utoipa::path(post, path = "/v1/auth/mfa/verify", security(), operation_id = "mfa_verify", tag = "auth", request_body = VerifyBody,
     responses((status = 200, body = SignedIn),
         (status = 401, body = Problem<'_>, content_type = "application/problem+json",
             description = "The first half is too old; begin again."),
@@ -67,7 +67,7 @@ struct PasswordBody {
 }
 
 /// Begins to enrol an authenticator app. It counts once it is confirmed.
-#[utoipa::path(post, path = "/v1/auth/mfa/totp", tag = "auth", security(("viewer" = [])),
+#[utoipa::path(post, path = "/v1/auth/mfa/totp", operation_id = "mfa_enrol", tag = "auth", security(("viewer" = [])),
     request_body = PasswordBody,
     responses((status = 200, body = Enrolment),
         (status = 404, body = Problem<'_>, content_type = "application/problem+json",
@@ -95,7 +95,7 @@ struct RecoveryCodes {
 }
 
 /// Ends the enrolment with a code of the app.
-#[utoipa::path(post, path = "/v1/auth/mfa/totp/confirm", tag = "auth", security(("viewer" = [])),
+#[utoipa::path(post, path = "/v1/auth/mfa/totp/confirm", operation_id = "mfa_confirm", tag = "auth", security(("viewer" = [])),
     request_body = CodeBody,
     responses((status = 200, body = RecoveryCodes),
         (status = 409, body = Problem<'_>, content_type = "application/problem+json",
@@ -106,8 +106,7 @@ async fn confirm(
     client: Client,
     Json(body): Json<CodeBody>,
 ) -> Result<Json<RecoveryCodes>> {
-    let codes =
-        accounts.confirm_totp(&viewer.tenant, &viewer.user_id, &body.code, &client).await?;
+    let codes = accounts.confirm_totp(&viewer.tenant, &viewer.user_id, &body.code, &client).await?;
     Ok(Json(RecoveryCodes { recovery_codes: codes }))
 }
 
@@ -121,7 +120,7 @@ struct ProofBody {
 }
 
 /// Takes the app off.
-#[utoipa::path(post, path = "/v1/auth/mfa/totp/disable", tag = "auth", security(("viewer" = [])),
+#[utoipa::path(post, path = "/v1/auth/mfa/totp/disable", operation_id = "mfa_disable", tag = "auth", security(("viewer" = [])),
     request_body = ProofBody,
     responses((status = 204, description = "Signing in takes the password alone."),
         (status = 404, body = Problem<'_>, content_type = "application/problem+json",
@@ -138,7 +137,7 @@ async fn disable(
 }
 
 /// Makes ten new recovery codes; the old ones are worth nothing then.
-#[utoipa::path(post, path = "/v1/auth/mfa/recovery-codes", tag = "auth",
+#[utoipa::path(post, path = "/v1/auth/mfa/recovery-codes", operation_id = "mfa_renew_codes", tag = "auth",
     security(("viewer" = [])), request_body = ProofBody,
     responses((status = 200, body = RecoveryCodes),
         (status = 404, body = Problem<'_>, content_type = "application/problem+json",

@@ -3,6 +3,7 @@
 mod auth;
 mod me;
 mod mfa;
+mod profiles;
 
 use api::{ClientAddress, RequestId};
 use axum::extract::FromRequestParts;
@@ -18,6 +19,7 @@ pub fn routes(accounts: Accounts) -> OpenApiRouter {
         .merge(auth::routes())
         .merge(me::routes())
         .merge(mfa::routes())
+        .merge(profiles::routes())
         .with_state(accounts)
 }
 
@@ -81,13 +83,14 @@ refusals! {
         429 "Too many requests.", 500 "Our fault.", 503 "Not now.";
 }
 
-pub(crate) fn problem(
-    about: &str,
-) -> utoipa::openapi::RefOr<utoipa::openapi::response::Response> {
+pub(crate) fn problem(about: &str) -> utoipa::openapi::RefOr<utoipa::openapi::response::Response> {
     use utoipa::openapi::{Content, Ref, RefOr, ResponseBuilder};
     let schema = RefOr::Ref(Ref::from_schema_name("Problem"));
     let content = Content::new(Some(schema));
     RefOr::T(
-        ResponseBuilder::new().description(about).content(api::problem::CONTENT_TYPE, content).build(),
+        ResponseBuilder::new()
+            .description(about)
+            .content(api::problem::CONTENT_TYPE, content)
+            .build(),
     )
 }

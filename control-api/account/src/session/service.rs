@@ -156,8 +156,7 @@ impl Accounts {
             client: client.clone(),
             now_ms,
         };
-        let refreshed =
-            self.scope(tenant).tx(input, |tx, input| Box::pin(input.refresh(tx))).await;
+        let refreshed = self.scope(tenant).tx(input, |tx, input| Box::pin(input.refresh(tx))).await;
         match refreshed? {
             Refreshed::Tokens(session, refresh) => {
                 let claims = AccessClaims {
@@ -252,7 +251,9 @@ impl Accounts {
                     let was_there = store::end_of_user(tx, session_id, user_id).await?;
                     if was_there {
                         let detail = serde_json::json!({ "session_id": session_id });
-                        accounts.record(tx, "session.end", user_id, detail, client, *now_ms).await?;
+                        accounts
+                            .record(tx, "session.end", user_id, detail, client, *now_ms)
+                            .await?;
                     }
                     Ok::<_, DbError>(was_there)
                 })
@@ -281,7 +282,9 @@ impl Accounts {
                 Box::pin(async move {
                     let ended = end_all(tx, user_id).await?;
                     let detail = serde_json::json!({ "sessions": ended.len() });
-                    accounts.record(tx, "session.end_all", user_id, detail, client, *now_ms).await?;
+                    accounts
+                        .record(tx, "session.end_all", user_id, detail, client, *now_ms)
+                        .await?;
                     Ok::<_, DbError>(ended)
                 })
             })
@@ -373,11 +376,7 @@ impl RefreshInput {
     }
 
     /// `None` when another request has rotated this family since it was read.
-    async fn rotate(
-        &self,
-        tx: &mut Tx,
-        session: Session,
-    ) -> Result<Option<Refreshed>, DbError> {
+    async fn rotate(&self, tx: &mut Tx, session: Session) -> Result<Option<Refreshed>, DbError> {
         let has_place = session.slot <= self.sessions_max
             || store::fit(tx, &session, self.sessions_max).await?;
         if !has_place {

@@ -235,8 +235,7 @@ pub(crate) async fn put_refresh(
     now_ms: i64,
 ) -> Result<(), DbError> {
     let expires_at_ms = now_ms + REFRESH_LIFE_MS;
-    let params =
-        params![token.hash().hex(), session_id, generation, now_ms, expires_at_ms];
+    let params = params![token.hash().hex(), session_id, generation, now_ms, expires_at_ms];
     tx.execute(&REMEMBER, params).await.map(|_| ())
 }
 
@@ -264,8 +263,7 @@ pub(crate) async fn rotate(
 ) -> Result<bool, DbError> {
     let generation = session.family.generation;
     let expires_at_ms = now_ms + REFRESH_LIFE_MS;
-    let params =
-        params![&session.id, generation, now_ms, expires_at_ms, address, user_agent];
+    let params = params![&session.id, generation, now_ms, expires_at_ms, address, user_agent];
     if tx.execute(&ROTATE, params).await? == 0 {
         return Ok(false);
     }
@@ -338,4 +336,19 @@ pub(crate) async fn standing(
 /// Lets a session outlive the end of all others.
 pub(crate) async fn carry_epoch(tx: &mut Tx, id: &str, epoch: i64) -> Result<(), DbError> {
     tx.execute(&CARRY_EPOCH, params![id, epoch]).await.map(|_| ())
+}
+
+/// Puts a session into a profile.
+pub(crate) async fn set_profile(tx: &mut Tx, id: &str, profile_id: &str) -> Result<(), DbError> {
+    tx.execute(&SET_PROFILE, params![id, profile_id]).await.map(|_| ())
+}
+
+/// Takes all sessions out of a profile that is no more; which they were.
+pub(crate) async fn leave_profile(
+    tx: &mut Tx,
+    user_id: &str,
+    profile_id: &str,
+) -> Result<Vec<String>, DbError> {
+    let rows = tx.query(&LEAVE_PROFILE, params![user_id, profile_id]).await?;
+    rows.iter().map(|row| row.get(0)).collect()
 }

@@ -16,19 +16,15 @@ fn now(world: &World) -> i64 {
 async fn enrolled(world: &World) -> (SignedIn, TotpKey, Vec<String>) {
     world.person("ann@example.com").await;
     let ann = world.signed_in("ann@example.com", "tv").await;
-    let enrolment =
-        world.accounts.enrol_totp(&world.tenant, &ann.user_id, PASSWORD).await.unwrap();
+    let enrolment = world.accounts.enrol_totp(&world.tenant, &ann.user_id, PASSWORD).await.unwrap();
     assert!(enrolment.qr_svg.contains("<svg"));
     let bytes = data_encoding::BASE32_NOPAD.decode(enrolment.secret.as_bytes()).unwrap();
     let key = TotpKey::from_bytes(&bytes).unwrap();
     // Not yet asked for: nobody locks themselves out by half an enrolment.
     world.signed_in("ann@example.com", "tv").await;
     let shown = key.code_at(now(world));
-    let codes = world
-        .accounts
-        .confirm_totp(&world.tenant, &ann.user_id, &shown, &client())
-        .await
-        .unwrap();
+    let codes =
+        world.accounts.confirm_totp(&world.tenant, &ann.user_id, &shown, &client()).await.unwrap();
     (ann, key, codes)
 }
 
@@ -115,11 +111,7 @@ async fn a_half_sign_in_does_not_outlive_the_end_of_all_sessions() {
         let (ann, key, _) = enrolled(&world).await;
         world.advance_ms(30_000);
         let token = half_way(&world).await;
-        world
-            .accounts
-            .end_all_sessions(&world.tenant, &ann.user_id, &client())
-            .await
-            .unwrap();
+        world.accounts.end_all_sessions(&world.tenant, &ann.user_id, &client()).await.unwrap();
         let shown = key.code_at(now(&world));
         assert_eq!(code(second(&world, &token, &shown).await), "sign_in_again");
     }

@@ -4,15 +4,15 @@ use std::sync::Arc;
 use crate::register::{Confirmation, Registration};
 use crate::testing::{PASSWORD, World, client, worlds};
 
-const CLIENTS: usize = 16;
+pub(super) const CLIENTS: usize = 16;
 
 /// Accounts that are raced for: real ones in every run, many in long ones.
-fn accounts_to_race() -> usize {
+pub(super) fn accounts_to_race() -> usize {
     if std::env::var_os("STREAMVERSE_LONG").is_some() { 150 } else { 6 }
 }
 
 /// Runs the same on many tasks at once.
-async fn at_once<T, F>(run: impl Fn(usize) -> F) -> Vec<T>
+pub(super) async fn at_once<T, F>(run: impl Fn(usize) -> F) -> Vec<T>
 where
     T: Send + 'static,
     F: Future<Output = T> + Send + 'static,
@@ -148,7 +148,8 @@ async fn one_address_is_one_account_however_many_register() {
         // Five mails to an address in a quarter of an hour; the others are told to wait.
         let sent = answers.iter().filter(|answer| answer.is_ok()).count();
         assert_eq!(sent, 5, "{}: {answers:?}", world.name());
-        let people: HashSet<String> = std::iter::once(user_id(&world, "ann@example.com").await).collect();
+        let people: HashSet<String> =
+            std::iter::once(user_id(&world, "ann@example.com").await).collect();
         assert_eq!(people.len(), 1);
     }
 }

@@ -46,8 +46,10 @@ async fn from_registration_to_logout() {
 
         let signed_in = world.signed_in("ann@example.com", "tv").await;
         assert_eq!(viewer(&world, &signed_in.access_token).await, Ok(signed_in.user_id.clone()));
-        let list =
-            accounts.list_sessions(tenant, &signed_in.user_id, &signed_in.session_id).await.unwrap();
+        let list = accounts
+            .list_sessions(tenant, &signed_in.user_id, &signed_in.session_id)
+            .await
+            .unwrap();
         assert_eq!((list.len(), list[0].is_current), (1, true));
 
         world.advance_ms(600_000);
@@ -55,10 +57,7 @@ async fn from_registration_to_logout() {
         assert_eq!(next.session_id, signed_in.session_id);
         assert_ne!(next.refresh_token, signed_in.refresh_token);
 
-        accounts
-            .end_session(tenant, &next.user_id, &next.session_id, &client())
-            .await
-            .unwrap();
+        accounts.end_session(tenant, &next.user_id, &next.session_id, &client()).await.unwrap();
         assert_eq!(viewer(&world, &next.access_token).await, Err("revoked"));
         let again = accounts.refresh(tenant, &client(), &next.refresh_token).await;
         assert_eq!(code(again), "invalid_refresh_token");
@@ -167,8 +166,7 @@ async fn the_least_recently_used_device_gives_way() {
         accounts.refresh(tenant, &client(), &sessions[0].refresh_token).await.unwrap();
         world.advance_ms(1_000);
         let third = world.signed_in("ann@example.com", "tablet").await;
-        let list =
-            accounts.list_sessions(tenant, &third.user_id, &third.session_id).await.unwrap();
+        let list = accounts.list_sessions(tenant, &third.user_id, &third.session_id).await.unwrap();
         let devices: Vec<_> = list.iter().map(|session| session.device_name.as_str()).collect();
         assert_eq!(devices, ["tablet", "tv"], "{}", world.name());
         assert_eq!(viewer(&world, &sessions[1].access_token).await, Err("revoked"));
@@ -218,10 +216,8 @@ async fn wrong_passwords_are_counted_and_a_right_one_forgives() {
         assert!(error.retry_after_seconds().is_some_and(|seconds| (1..=901).contains(&seconds)));
         assert_eq!(code(world.login("ann@example.com", "tv").await), "too_many_attempts");
         // Another network is not kept out by it.
-        let elsewhere = crate::accounts::Client {
-            address: Some("198.51.100.1".parse().unwrap()),
-            ..client()
-        };
+        let elsewhere =
+            crate::accounts::Client { address: Some("198.51.100.1".parse().unwrap()), ..client() };
         let login = accounts.login(tenant, &elsewhere, &wrong).await;
         assert_eq!(code(login), "invalid_credentials");
         world.advance_ms(16 * 60_000);
@@ -345,6 +341,27 @@ async fn an_imported_bcrypt_hash_is_replaced_at_sign_in() {
         assert!(matches!(world.login("ann@example.com", "tv").await, Ok(Login::SignedIn(_))));
         let kept = crate::user::hash_of(&scope, &ann.user_id).await.unwrap().unwrap();
         assert!(kept.starts_with("$argon2id$"), "{kept}");
+        world.signed_in("ann@example.com", "tv").await;
+    }
+}
+
+#[tokio::test]
+async fn what_has_expired_is_swept_and_nothing_else() {
+    for world in worlds().await {
+        let (accounts, tenant) = (&world.accounts, &world.tenant);
+        world.person("ann@example.com").await;
+        world.signed_in("ann@example.com", "tv").await;
+        let registration = Registration {
+            email: "bob@example.com".to_owned(),
+            password: PASSWORD.to_owned(),
+            ..Registration::default()
+        };
+        accounts.register(tenant, &client(), &registration).await.unwrap();
+        assert_eq!(accounts.sweep().await.unwrap(), 0, "{}", world.name());
+        world.advance_ms(8 * 24 * 3_600 * 1_000);
+        // A token, three counts of mails and registrations, and the account it was for.
+        assert!(accounts.sweep().await.unwrap() >= 3, "{}", world.name());
+        assert_eq!(code(world.login("bob@example.com", "tv").await), "invalid_credentials");
         world.signed_in("ann@example.com", "tv").await;
     }
 }
