@@ -204,7 +204,7 @@ mod tests {
     async fn pages_follow_each_other_without_a_gap() {
         let all: Vec<u32> = (0..7).collect();
         let mut target = "/v1/things?limit=3&state=open".to_owned();
-        let mut seen = Vec::new();
+        let mut seen: Vec<u32> = Vec::new();
         loop {
             let page = page(&target).await.unwrap();
             let after: Option<u32> = page.after().unwrap();
