@@ -14,7 +14,7 @@ PYTHON_DIR ?= $(TARGET_DIR)/python
 
 BUILD_PACKAGES := ca-certificates gcc libc6-dev nodejs/node npm/npm
 SAMPLE_PACKAGES := ffmpeg/ffmpeg python3/python3 python3-pip
-TEST_PACKAGES := $(SAMPLE_PACKAGES) python3-venv chromium fonts-dejavu-core libxml2-utils curl \
+TEST_PACKAGES := $(SAMPLE_PACKAGES) postgresql python3-venv chromium fonts-dejavu-core libxml2-utils curl \
 	pebble/pebble
 BENCH_PACKAGES := nginx-light ffmpeg/ffmpeg util-linux/taskset
 BENCH_PEER_PACKAGES := varnish/varnishd caddy/caddy
