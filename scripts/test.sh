@@ -188,7 +188,7 @@ ingest_all() {
 start_server() {
   local name=$1 out=$WORK/$1.out tries
   shift
-  STREAMVERSE__MEDIA__HTTP=127.0.0.1:0 STREAMVERSE__MEDIA__HTTPS=127.0.0.1:0 STREAMVERSE__OPS__HTTP=127.0.0.1:0 STREAMVERSE__LOG__LEVEL=warn \
+  STREAMVERSE__MEDIA__HTTP=127.0.0.1:0 STREAMVERSE__MEDIA__HTTPS=127.0.0.1:0 STREAMVERSE__OPS__HTTP=127.0.0.1:0 STREAMVERSE__CONTROL__HTTP=off STREAMVERSE__CONTROL__HTTPS=off STREAMVERSE__CONTROL__GRPC=off STREAMVERSE__LOG__LEVEL=warn \
     "$BINARY" serve "$@" > "$out" 2> "$WORK/$name.err" &
   SERVER_PIDS+=($!)
   for ((tries = 0; tries < 100; tries++)); do

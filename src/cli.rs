@@ -30,13 +30,13 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Serve media, metrics and health over HTTP until SIGTERM or SIGINT.
+    /// Serve media, the control API, metrics and health until SIGTERM or SIGINT.
     ///
     /// Media goes out by HTTP/1.1 and HTTP/2, and on the `media.https` address over TLS and, on the
     /// UDP port of the same number, by HTTP/3. When all listeners are up, one line goes to standard
     /// output: `ready` and a JSON object with the bound addresses. Logs go to standard error. SIGHUP
     /// reloads the log level, the limits, the presets, the signing keys and those of CDNs, the
-    /// trusted proxies and the certificates. SIGUSR2 starts the program anew from where it lies,
+    /// trusted proxies, the certificates, and what the gateway of the control API lets in. SIGUSR2 starts the program anew from where it lies,
     /// with `--take-over`: an upgrade that no viewer notices.
     Serve(Serve),
     /// Make a title of one or several files.
@@ -129,7 +129,8 @@ pub struct Serve {
     pub config: ConfigArgs,
     /// Roles that this process plays, separated by commas. `edge` alone answers from the origins
     /// of `[[upstream]]` and keeps what it may; with `origin`, or without this option, titles are
-    /// packaged in this process. Encoder and control are not built yet.
+    /// packaged in this process. `control` answers the control API. Without this option all of them
+    /// are played; `encoder` is not built yet.
     #[arg(long, value_delimiter = ',', value_name = "ROLES")]
     pub roles: Vec<Role>,
     /// Ask for no signed URLs and show a page that plays every title. For development and

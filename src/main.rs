@@ -10,6 +10,7 @@ mod cdn;
 mod cli;
 mod clock;
 mod command;
+mod control;
 mod feed;
 mod front;
 mod keys;

@@ -12,6 +12,7 @@ mod feed;
 mod http3;
 mod index;
 mod input;
+mod journal;
 mod manifests;
 mod media;
 mod mutate;
@@ -33,6 +34,7 @@ pub use cdn::{
 pub use feed::feed;
 pub use http3::{http3_field_section, http3_frames};
 pub use index::{block, sidecar};
+pub use journal::journal;
 pub use manifests::check_manifests;
 pub use media::{demux, describe, scanner};
 pub use mutate::{Random, mutate};
@@ -49,7 +51,7 @@ pub use ts::ts;
 pub type Target = fn(&[u8]);
 
 /// All targets by the names of their libFuzzer programs.
-pub const TARGETS: [(&str, Target); 36] = [
+pub const TARGETS: [(&str, Target); 37] = [
     ("demux", demux),
     ("describe", describe),
     ("scanner", scanner),
@@ -73,6 +75,7 @@ pub const TARGETS: [(&str, Target); 36] = [
     ("url_token", url_token),
     ("access_token", access_token),
     ("feed", feed),
+    ("journal", journal),
     ("cache_object", cache_object),
     ("cache_files", cache_files),
     ("cache_ranges", cache_ranges),

@@ -170,6 +170,7 @@ smoke_tests!(
     url_token,
     access_token,
     feed,
+    journal,
     cache_object,
     cache_files,
     cache_ranges,

@@ -4,14 +4,20 @@
 //! Each engine has one small interface with an embedded and a distributed implementation. Nothing
 //! lies here that only one crate uses, and nothing here knows what a title is.
 
+pub mod audit;
 pub mod config;
 mod data_dir;
 pub mod db;
+pub mod events;
 pub mod feed;
 pub mod handover;
 pub mod http;
+pub mod journal;
 pub mod keyring;
+pub mod limit;
 pub mod objects;
+pub mod outbound;
+pub mod resilience;
 pub mod secret_file;
 pub mod secrets;
 pub mod telemetry;

@@ -16,7 +16,7 @@ use platform::config::Loaded;
 use platform::handover::{Claim, Door, Heir, socket_in};
 use platform::http::HttpLimits;
 use platform::keyring::Keys;
-use platform::telemetry::{AccessSample, LogHandle, init_log};
+use platform::telemetry::{AccessSample, HttpMetrics, LogHandle, init_log};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 use serde_json::Value;
@@ -31,6 +31,7 @@ use super::{load_config, open_library};
 use crate::access::Access;
 use crate::backend::Backend;
 use crate::cli::{Role, Serve};
+use crate::control::{self, Control, Surroundings};
 use crate::feed::{Feed, follow};
 use crate::front::Front;
 use crate::keys::KeyRoom;
@@ -41,9 +42,8 @@ use crate::systemd;
 
 pub fn run(arguments: &Serve) -> anyhow::Result<ExitCode> {
     let roles = &arguments.roles;
-    if let Some(role) = roles.iter().find(|role| matches!(role, Role::Encoder | Role::Control)) {
-        let role = format!("{role:?}").to_lowercase();
-        bail!("role `{role}` is not built yet; there are edge, origin, and both in one");
+    if roles.contains(&Role::Encoder) {
+        bail!("role `encoder` is not built yet; there are edge, origin, control, and all in one");
     }
     let loaded = load_config(&arguments.config, Vec::new())?;
     if !is_edge_alone(arguments) && !loaded.config.upstream.is_empty() {
@@ -64,7 +64,12 @@ pub fn run(arguments: &Serve) -> anyhow::Result<ExitCode> {
 
 /// Whether this process answers from other origins.
 fn is_edge_alone(arguments: &Serve) -> bool {
-    arguments.roles == [Role::Edge]
+    arguments.roles.contains(&Role::Edge) && !arguments.roles.contains(&Role::Origin)
+}
+
+/// What this process is for. Without a word of it, for everything.
+fn plays(arguments: &Serve, roles: &[Role]) -> bool {
+    arguments.roles.is_empty() || arguments.roles.iter().any(|role| roles.contains(role))
 }
 
 /// What a server is started with.
@@ -95,9 +100,23 @@ async fn serve_until_told(
     let key_room = KeyRoom::new(keys, access.clone(), ownership.clone(), &config.keys.rotate_days);
     let is_edge = is_edge_alone(arguments);
     let front = Front::new(config, !is_edge)?;
-    let tls = open_tls(config, data)?;
+    let plays_media = plays(arguments, &[Role::Edge, Role::Origin]);
+    let plays_control = plays(arguments, &[Role::Control]);
+    let tls = open_tls(config, data, plays_media, plays_control)?;
+    let http_metrics = HttpMetrics::new();
+    let (control_limits_sender, control_limits) = watch::channel(control::http_limits(config));
+    let surroundings = Surroundings {
+        readiness: readiness.clone(),
+        trusted_proxies: trusted_proxies.clone(),
+        http_metrics: http_metrics.clone(),
+        sample: sample.clone(),
+    };
+    let control = plays_control.then(|| Control::new(config, surroundings)).transpose()?;
+    let gateway = control.as_ref().map(|control| control.gateway.clone());
     let adopting = Adopting {
         log,
+        gateway: gateway.clone(),
+        control_limits: control_limits_sender,
         tls: tls.clone(),
         limits: limits_sender,
         trusted_proxies: proxies_sender,
@@ -121,6 +140,10 @@ async fn serve_until_told(
         backend: backend.clone(),
         feed: feed.clone(),
         is_edge,
+        plays_media,
+        gateway,
+        control_limits,
+        http_metrics,
         access,
         readiness: readiness.clone(),
         limits,
@@ -215,6 +238,9 @@ async fn serve_until_told(
     drop(door);
     upkeep.stop();
     key_room.abort();
+    if let Some(control) = control {
+        control.stop();
+    }
     following.abort();
     // Their connections would not end by themselves.
     feed.close();

@@ -16,6 +16,7 @@ use http::{Method, StatusCode};
 use http_body_util::BodyExt;
 use platform::config;
 use platform::feed::{Event, Fact, Follower, Frame, FrameReader, PurgeScope, Step, WireError};
+use platform::resilience::{Backoff, Jitter, random};
 use serde::Serialize;
 use tokio::time::{sleep, timeout};
 
@@ -28,9 +29,12 @@ use crate::ops_client::OpsClient;
 
 /// Longest silence of a source, which speaks every second; also to the head of its answer.
 const SILENCE: Duration = Duration::from_millis(2_500);
-/// Pauses between connections: at first, and at most.
-const PAUSE_MIN: Duration = Duration::from_millis(100);
-const PAUSE_MAX: Duration = Duration::from_secs(2);
+/// Pauses between connections.
+const PAUSES: Backoff = Backoff {
+    first: Duration::from_millis(100),
+    longest: Duration::from_secs(2),
+    jitter: Jitter::Half,
+};
 /// How often what was heard is written down.
 const SAVE_EVERY: Duration = Duration::from_secs(5);
 
@@ -116,7 +120,7 @@ struct Source {
 
 impl Source {
     async fn run(mut self) {
-        let mut pause = PAUSE_MIN;
+        let mut failures = 0_u32;
         loop {
             let mut was_up = false;
             let error = match self.listen(&mut was_up).await {
@@ -125,11 +129,8 @@ impl Source {
             };
             self.feed.0.metrics.failures.get_or_create(&self.labels).inc();
             self.tell(was_up, error);
-            if was_up {
-                pause = PAUSE_MIN;
-            }
-            sleep(jittered(pause)).await;
-            pause = PAUSE_MAX.min(pause * 2);
+            failures = if was_up { 1 } else { failures.saturating_add(1) };
+            sleep(PAUSES.pause(failures, random())).await;
         }
     }
 
@@ -271,13 +272,4 @@ impl Source {
         self.is_forgetful |= taken.is_forgetful;
         Ok(())
     }
-}
-
-/// Half the pause at least, the whole at most.
-fn jittered(pause: Duration) -> Duration {
-    let mut random = [0; 8];
-    // Without random bytes there is no jitter, and no harm in that.
-    let _ = platform::secret_file::fill_random(&mut random);
-    let share = u64::from_ne_bytes(random) as f64 / u64::MAX as f64;
-    pause.mul_f64(0.5 + share / 2.0)
 }

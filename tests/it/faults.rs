@@ -317,6 +317,9 @@ fn a_data_directory_has_one_server_and_takes_commands_through_it() {
         .env("STREAMVERSE__MEDIA__HTTP", "127.0.0.1:0")
         .env("STREAMVERSE__MEDIA__HTTPS", "off")
         .env("STREAMVERSE__OPS__HTTP", "127.0.0.1:0")
+        .env("STREAMVERSE__CONTROL__HTTP", "off")
+        .env("STREAMVERSE__CONTROL__HTTPS", "off")
+        .env("STREAMVERSE__CONTROL__GRPC", "off")
         .output()
         .expect("the program starts");
     assert_eq!(output.status.code(), Some(1));

@@ -12,8 +12,6 @@
 //! What decides is apart from what acts: [`ring`], [`breaker`], [`budget`], [`health`], [`latency`],
 //! [`headers`] and [`check`] know no socket and no clock.
 
-pub mod breaker;
-pub mod budget;
 pub mod check;
 pub mod headers;
 pub mod health;
@@ -38,6 +36,8 @@ use platform::config;
 use prometheus_client::registry::Registry;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep};
+
+pub use platform::resilience::{breaker, budget};
 
 pub use self::connect::{Connect, Stream};
 

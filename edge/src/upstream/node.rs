@@ -7,8 +7,8 @@ use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, Request, Response, StatusCode, Uri};
 use http_body_util::BodyExt;
 use platform::config::Upstream;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, timeout, timeout_at};
+use platform::resilience::{Bulkhead, Slot as Place};
+use tokio::time::{Instant, timeout_at};
 
 use super::body::CheckedBody;
 use super::breaker::{Breaker, BreakerState, Outcome, Ticket};
@@ -35,8 +35,7 @@ pub(super) struct Node {
     judged: Mutex<Judged>,
     /// Requests that wait or are under way.
     load: AtomicU32,
-    waiting: AtomicU32,
-    permits: Arc<Semaphore>,
+    bulkhead: Bulkhead,
 }
 
 /// What was learnt of an upstream.
@@ -64,7 +63,7 @@ pub(super) struct Failed {
 /// A place among the requests of one upstream, given back when dropped.
 pub(super) struct Slot {
     _load: Load,
-    _permit: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 struct Load(Arc<Node>);
@@ -94,8 +93,11 @@ impl Node {
                 health: Health::new(settings.health),
             }),
             load: AtomicU32::new(0),
-            waiting: AtomicU32::new(0),
-            permits: Arc::new(Semaphore::new(settings.requests_max)),
+            bulkhead: Bulkhead::new(
+                settings.requests_max,
+                settings.queue_max,
+                settings.queue_timeout,
+            ),
             settings: Arc::clone(settings),
             metrics,
             name,
@@ -251,17 +253,9 @@ impl Node {
     /// Waits for a place among the requests under way, if not too many wait already.
     async fn slot(self: &Arc<Self>) -> Result<Slot, FetchError> {
         let load = Load::new(self);
-        let permits = Arc::clone(&self.permits);
-        if let Ok(permit) = Arc::clone(&permits).try_acquire_owned() {
-            return Ok(Slot { _load: load, _permit: permit });
-        }
-        let overloaded = || FetchError::Overloaded { upstream: self.name.clone() };
-        let _waiting =
-            Waiting::new(&self.waiting, self.settings.queue_max).ok_or_else(overloaded)?;
-        match timeout(self.settings.queue_timeout, permits.acquire_owned()).await {
-            Ok(Ok(permit)) => Ok(Slot { _load: load, _permit: permit }),
-            _ => Err(overloaded()),
-        }
+        let place = self.bulkhead.enter(self.settings.queue_timeout).await;
+        let overloaded = |_| FetchError::Overloaded { upstream: self.name.clone() };
+        Ok(Slot { _load: load, _place: place.map_err(overloaded)? })
     }
 
     pub(super) fn invalid(&self, reason: String) -> FetchError {
@@ -323,22 +317,5 @@ impl Drop for Load {
     fn drop(&mut self) {
         self.0.load.fetch_sub(1, Ordering::Relaxed);
         self.0.metrics.in_flight.dec();
-    }
-}
-
-/// A place in the queue.
-struct Waiting<'a>(&'a AtomicU32);
-
-impl<'a> Waiting<'a> {
-    fn new(waiting: &'a AtomicU32, max: u32) -> Option<Self> {
-        let place = Self(waiting);
-        // Dropped when the queue turns out to be full.
-        (waiting.fetch_add(1, Ordering::Relaxed) < max).then_some(place)
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }

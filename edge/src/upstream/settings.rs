@@ -1,11 +1,11 @@
 //! The configuration as the upstream client wants it.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
 
 use http::Uri;
 use http::header::HeaderValue;
 use platform::config::{self, Upstream};
+pub(super) use platform::resilience::random;
 
 use super::UpstreamError;
 use super::breaker::BreakerSettings;
@@ -91,11 +91,6 @@ impl Settings {
 /// A name that no other process has: one that appears twice on a request's way is a loop.
 fn name_of_this_process() -> String {
     format!("streamverse-{:08x}", random() as u32)
-}
-
-/// A random number, good enough to keep edges from acting in step.
-pub(super) fn random() -> u64 {
-    RandomState::new().build_hasher().finish()
 }
 
 /// The address of an upstream, and its authority, which names it.

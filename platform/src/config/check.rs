@@ -1,11 +1,13 @@
 //! What the values must satisfy beyond their types.
 
 use super::cdn::{check_cdn, check_deliveries};
+use super::control_check::{check_control, check_telemetry, check_tenants};
 use super::feed::{check_feed, check_ops};
 use super::guard::{check_cmcd, check_cmsd, check_load, check_rate_limit};
 use super::keyring::check_keys;
 use super::model::{AcmeChallenge, Tls, TlsCertificate};
 use super::model::{Addressing, ClientAuth, Config, Packaging, Preset, Protection, SigningKey};
+use super::outbound::check_outbound;
 use super::upstream::{check_fetch, check_shield, check_upstreams};
 use super::vault::check_vault;
 use crate::url_token::Keyring;
@@ -77,6 +79,10 @@ pub(super) fn check(config: &Config) -> Vec<Failed> {
     check_feed(&config.feed, &mut fail);
     check_keys(config, &mut fail);
     check_vault(config, &mut fail);
+    check_control(&config.control, &mut fail);
+    check_telemetry(&config.telemetry, &mut fail);
+    check_tenants(&config.tenant, &mut fail);
+    check_outbound(&config.outbound, &mut fail);
     check_cdn(&config.cdn, &mut fail);
     check_deliveries(&config.delivery, &config.cdn, &mut fail);
     check_rate_limit(&config.rate_limit, &mut fail);
@@ -309,7 +315,7 @@ fn check_protection(preset: &Preset, key: &str, fail: &mut impl FnMut(&str, Stri
 }
 
 /// A base address: scheme, host, perhaps a port and a path, and no final slash.
-fn is_http_url(url: &str) -> bool {
+pub(super) fn is_http_url(url: &str) -> bool {
     let Ok(uri) = url.parse::<http::Uri>() else { return false };
     let is_http = matches!(uri.scheme_str(), Some("http" | "https"));
     is_http

@@ -6,7 +6,7 @@ use super::model::Config;
 use super::tree::dotted;
 
 /// Sections that are part of the product and not built yet.
-const NOT_BUILT: [&str; 6] = ["control", "database", "events", "state", "search", "tenant"];
+const NOT_BUILT: &[&str] = &["database", "events", "state", "search"];
 
 /// Keys, likewise.
 const KEYS_NOT_BUILT: [&str; 1] = ["delivery.weight"];

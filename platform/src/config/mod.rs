@@ -9,12 +9,15 @@
 
 mod cdn;
 mod check;
+mod control;
+mod control_check;
 mod error;
 mod feed;
 mod guard;
 mod keyring;
 mod keys;
 mod model;
+mod outbound;
 mod print;
 mod reload;
 mod secret;
@@ -35,6 +38,10 @@ use serde_json::{Map, Value};
 pub use cdn::{
     Akamai, Carry, Cat, Cdn, CdnKey, CdnScheme, Cloudfront, Delivery, UriSigning, web_origin,
 };
+pub use control::{
+    Control, ControlLimits, ControlRateLimit, Telemetry, Tenant, Transform, TransformOn,
+};
+pub use control_check::{header_pair, json_member};
 pub use error::{ConfigError, Problem};
 pub use feed::Feed;
 pub use guard::{Cmcd, Cmsd, Load, Prefetch, RateLimit};
@@ -44,6 +51,7 @@ pub use model::{
     Media, Net, Objects, Ops, Packager, Packaging, Preset, Protection, S3, SigningAlgorithm,
     SigningKey, Tls, TlsCertificate, TlsVersion,
 };
+pub use outbound::{Outbound, OutboundPeer};
 pub use reload::Changes;
 pub use secret::Secret;
 pub use upstream::{Fetch, Shield, Upstream, UpstreamProtocol};

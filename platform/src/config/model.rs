@@ -9,9 +9,11 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::cdn::{Cdn, Delivery};
+use super::control::{Control, Telemetry, Tenant};
 use super::feed::Feed;
 use super::guard::{Cmcd, Cmsd, Load, Prefetch, RateLimit};
 use super::keyring::Keys;
+use super::outbound::Outbound;
 use super::secret::Secret;
 use super::upstream::{Fetch, Shield, Upstream};
 use super::value::{ByteCount, IpPrefix, Listen};
@@ -23,6 +25,7 @@ use super::vault::Vault;
 pub struct Config {
     pub data: Data,
     pub media: Media,
+    pub control: Control,
     pub tls: Tls,
     pub ops: Ops,
     pub objects: Objects,
@@ -34,12 +37,16 @@ pub struct Config {
     pub cmcd: Cmcd,
     pub cmsd: Cmsd,
     pub log: Log,
+    pub telemetry: Telemetry,
     pub net: Net,
     pub fetch: Fetch,
     pub shield: Shield,
     pub feed: Feed,
     pub keys: Keys,
     pub vault: Vault,
+    /// Whose requests come by which names.
+    pub tenant: Vec<Tenant>,
+    pub outbound: Outbound,
     /// Remote origins, for an edge.
     pub upstream: Vec<Upstream>,
     /// Presets beside the built-in ones.
@@ -418,6 +425,9 @@ impl Config {
     pub(super) fn example() -> Self {
         let mut example = Self::default();
         example.media.public_url = Some("https://media.example.org".to_owned());
+        example.control = Control::example();
+        example.telemetry = Telemetry::example();
+        example.tenant = vec![Tenant::example()];
         example.tls.client_ca = Some(PathBuf::from("/etc/streamverse/edges.pem"));
         example.tls.certificate = vec![TlsCertificate {
             chain: PathBuf::from("/etc/streamverse/chain.pem"),
@@ -445,6 +455,7 @@ impl Config {
         example.vault.role_id = Some(Secret::reference("env:VAULT_ROLE_ID"));
         example.vault.secret_id = Some(Secret::reference("file:/run/secrets/vault-secret-id"));
         example.feed = Feed::example();
+        example.outbound = Outbound::example();
         example.upstream = vec![Upstream::example()];
         example.cmcd.events_file = Some(PathBuf::from("/var/log/streamverse/cmcd.jsonl"));
         example.net.trusted_proxies = vec![IpPrefix::EXAMPLE];
@@ -475,6 +486,7 @@ impl Config {
             ("objects.s3.secret_key", self.objects.s3.secret_key.as_mut()),
             ("ops.key", self.ops.key.as_mut()),
             ("ops.previous_key", self.ops.previous_key.as_mut()),
+            ("telemetry.otlp_secret", self.telemetry.otlp_secret.as_mut()),
             ("feed.key", self.feed.key.as_mut()),
             ("keys.seal", self.keys.seal.as_mut()),
             ("keys.previous_seal", self.keys.previous_seal.as_mut()),

@@ -9,7 +9,7 @@ use super::tree::dotted;
 ///
 /// Limits reach connections that are accepted afterwards. The target duration is not here: it
 /// decides the segments of titles, whose URLs promise that their bytes never change.
-pub(super) const AT_RUN_TIME: [&str; 50] = [
+pub(super) const AT_RUN_TIME: &[&str] = &[
     "cdn.akamai.escape_early",
     "cdn.akamai.header",
     "cdn.akamai.salt",
@@ -24,6 +24,20 @@ pub(super) const AT_RUN_TIME: [&str; 50] = [
     "cdn.uri_signing.audience",
     "cdn.uri_signing.decryption_key",
     "cdn.uri_signing.issuer",
+    "control.cors_origins",
+    "control.limits.bulk_content_bytes",
+    "control.limits.bulk_request_seconds",
+    "control.limits.content_bytes",
+    "control.limits.request_seconds",
+    "control.limits.requests_max",
+    "control.rate_limit.anonymous_per_minute",
+    "control.rate_limit.exempt",
+    "control.rate_limit.ipv4_bits",
+    "control.rate_limit.ipv6_bits",
+    "control.rate_limit.login_account_per_minute",
+    "control.rate_limit.login_per_minute",
+    "control.rate_limit.signed_in_per_minute",
+    "control.transform",
     "delivery",
     "keys.rotate_days.access_tokens",
     "keys.rotate_days.audit",
@@ -58,6 +72,7 @@ pub(super) const AT_RUN_TIME: [&str; 50] = [
     "rate_limit.session_burst",
     "rate_limit.session_per_second",
     "signing_key",
+    "tenant",
     "tls.certificate",
     "tls.client_ca",
 ];

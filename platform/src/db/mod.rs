@@ -40,9 +40,11 @@ mod tests;
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use prometheus_client::registry::Registry;
+use tokio::sync::watch;
 
 pub use crate::{params, statements};
 pub use error::DbError;
@@ -72,6 +74,8 @@ struct Shared {
     known: Arc<Known>,
     deadline: Duration,
     metrics: Metrics,
+    /// Counts transactions of this process that published events.
+    committed_events: watch::Sender<u64>,
 }
 
 enum Engine {
@@ -109,7 +113,9 @@ impl Db {
         };
         let known = schemas.iter().flat_map(Schema::statements).map(tx::address).collect();
         let known = Arc::new(Known(known));
-        Ok(Self(Arc::new(Shared { engine, known, deadline: settings.deadline, metrics })))
+        let committed_events = watch::Sender::new(0);
+        let deadline = settings.deadline;
+        Ok(Self(Arc::new(Shared { engine, known, deadline, metrics, committed_events })))
     }
 
     /// The rows of one tenant.
@@ -123,7 +129,8 @@ impl Db {
     }
 
     fn scope(&self, tenant: Option<TenantId>) -> Scope {
-        let bounds = Bounds { tenant, known: Arc::clone(&self.0.known) };
+        let known = Arc::clone(&self.0.known);
+        let bounds = Bounds { tenant, known, has_events: Arc::default() };
         Scope { db: self.clone(), bounds, deadline: self.0.deadline, is_serializable: false }
     }
 
@@ -133,6 +140,11 @@ impl Db {
             Engine::Sqlite(_) => "sqlite",
             Engine::Postgres(_) => "postgres",
         }
+    }
+
+    /// Changes whenever a transaction of this process has committed events.
+    pub(crate) fn committed_events(&self) -> watch::Receiver<u64> {
+        self.0.committed_events.subscribe()
     }
 
     pub fn register_metrics(&self, registry: &mut Registry) {
@@ -252,12 +264,17 @@ impl Scope {
         E: From<DbError> + Send + 'static,
     {
         let deadline = Instant::now() + self.deadline;
-        let bounds = self.bounds.clone();
-        match &self.db.0.engine {
+        let has_events = Arc::<AtomicBool>::default();
+        let bounds = Bounds { has_events: Arc::clone(&has_events), ..self.bounds.clone() };
+        let outcome = match &self.db.0.engine {
             Engine::Sqlite(sqlite) => sqlite.tx(bounds, deadline, input, closure).await,
             Engine::Postgres(postgres) => {
                 postgres.tx(bounds, self.is_serializable, deadline, input, closure).await
             }
+        };
+        if outcome.is_ok() && has_events.load(Ordering::Relaxed) {
+            self.db.0.committed_events.send_modify(|count| *count += 1);
         }
+        outcome
     }
 }

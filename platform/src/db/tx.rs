@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::error::DbError;
 use super::statement::Statement;
@@ -14,6 +15,8 @@ use super::{postgres, sqlite};
 pub(super) struct Bounds {
     pub(super) tenant: Option<TenantId>,
     pub(super) known: Arc<Known>,
+    /// Whether this transaction has published events. One for each call of [`super::Scope::tx`].
+    pub(super) has_events: Arc<AtomicBool>,
 }
 
 /// The statements of the schemas that a database was opened with, by address.
@@ -136,6 +139,11 @@ impl Tx {
     /// Whose transaction it is; none in [`super::Db::system`].
     pub fn tenant(&self) -> Option<&TenantId> {
         self.bounds.tenant.as_ref()
+    }
+
+    /// Tells those who wait in [`super::Db::committed_events`], once this transaction has committed.
+    pub(crate) fn wake_relay(&self) {
+        self.bounds.has_events.store(true, Ordering::Relaxed);
     }
 
     /// # Errors

@@ -6,7 +6,14 @@ use crate::config;
 
 /// A place among a request's extensions, into which an inner layer may put what it finds out.
 #[derive(Clone, Debug, Default)]
-pub struct AccessNote(Arc<OnceLock<AccessDetail>>);
+pub struct AccessNote(Arc<Noted>);
+
+#[derive(Debug, Default)]
+struct Noted {
+    detail: OnceLock<AccessDetail>,
+    route: OnceLock<&'static str>,
+    trace: OnceLock<u128>,
+}
 
 /// What CMCD and the token say of a request. Nothing of it is secret.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -27,11 +34,29 @@ pub struct AccessDetail {
 impl AccessNote {
     /// Tells it once; later words don't count.
     pub fn tell(&self, detail: AccessDetail) {
-        let _ = self.0.set(detail);
+        let _ = self.0.detail.set(detail);
     }
 
     pub fn get(&self) -> Option<&AccessDetail> {
-        self.0.get()
+        self.0.detail.get()
+    }
+
+    /// Names the route, where an inner layer knows better: by one of few names.
+    pub fn name_route(&self, route: &'static str) {
+        let _ = self.0.route.set(route);
+    }
+
+    pub fn named_route(&self) -> Option<&'static str> {
+        self.0.route.get().copied()
+    }
+
+    /// Tells which trace the request belongs to.
+    pub fn tell_trace(&self, trace_id: u128) {
+        let _ = self.0.trace.set(trace_id);
+    }
+
+    pub(super) fn trace(&self) -> Option<u128> {
+        self.0.trace.get().copied()
     }
 }
 

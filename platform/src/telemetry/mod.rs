@@ -1,4 +1,4 @@
-//! Logs, request ids and metrics.
+//! Logs, request ids, traces and metrics.
 
 mod access_detail;
 mod log;
@@ -8,6 +8,7 @@ mod metrics;
 mod observe;
 mod process;
 mod request_id;
+pub mod trace;
 
 #[cfg(test)]
 mod tests;

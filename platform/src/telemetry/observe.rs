@@ -160,7 +160,7 @@ impl Drop for Exchange {
         };
         let first_byte_seconds = answer.first_byte_seconds.unwrap_or(total_seconds);
         self.metrics.finish(&Finished {
-            route: self.route,
+            route: self.note.named_route().unwrap_or(self.route),
             method: &self.method,
             protocol: self.protocol,
             status: answer.status,
@@ -197,7 +197,17 @@ impl Drop for Exchange {
             bl = detail.and_then(|detail| detail.buffer_ms),
             bs = flag(|detail| detail.is_starved),
             su = flag(|detail| detail.is_startup),
+            trace = self.note.trace().map(|trace| tracing::field::display(Hexadecimal(trace))),
         );
+    }
+}
+
+/// The id of a trace as `traceparent` writes it.
+struct Hexadecimal(u128);
+
+impl std::fmt::Display for Hexadecimal {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{:032x}", self.0)
     }
 }
 

@@ -53,16 +53,21 @@ impl RequestId {
 /// A counter from a random start, scrambled by a bijection (SplitMix64): an id has to be unique and
 /// not secret, and the system's random numbers would cost two calls a request.
 fn unique_bytes() -> [u8; 10] {
-    static START: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one(0));
-    static COUNT: AtomicU64 = AtomicU64::new(0);
-    let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    let unique = scramble(START.wrapping_add(count.wrapping_mul(0x9e37_79b9_7f4a_7c15)));
+    let unique = unique_word();
     let mut bytes = [0; 10];
     // The version and the variant of a UUID take six of these bits, so that both words are used:
     // what the first loses, the second, which depends on it, still tells.
     bytes[..8].copy_from_slice(&unique.to_be_bytes());
     bytes[8..].copy_from_slice(&scramble(unique).to_be_bytes()[..2]);
     bytes
+}
+
+/// Eight bytes that no other call in this process gets.
+pub(super) fn unique_word() -> u64 {
+    static START: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one(0));
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    scramble(START.wrapping_add(count.wrapping_mul(0x9e37_79b9_7f4a_7c15)))
 }
 
 /// The output function of SplitMix64, a bijection.

@@ -64,6 +64,7 @@ struct Shared {
     metrics: Metrics,
     data_dir: PathBuf,
     over_tcp: Arc<ServerConfig>,
+    over_tcp_for_anybody: Arc<ServerConfig>,
     over_quic: Arc<ServerConfig>,
     loaded: Mutex<Loaded>,
 }
@@ -99,6 +100,8 @@ impl Tls {
         if config.acme.directory_url.is_some() {
             over_tcp.alpn_protocols.push(ACME_TLS.to_vec());
         }
+        let over_tcp_for_anybody = Settings { clients: &None, ..settings }
+            .make(versions(config.min_version), &[b"h2", b"http/1.1"])?;
         // QUIC knows TLS 1.3 only (RFC 9001 4.2).
         let mut over_quic = settings.make(&VERSIONS[..1], &[b"h3"])?;
         if config.early_data && clients.is_none() {
@@ -115,6 +118,7 @@ impl Tls {
             clients,
             data_dir: data_dir.to_owned(),
             over_tcp: Arc::new(over_tcp),
+            over_tcp_for_anybody: Arc::new(over_tcp_for_anybody),
             over_quic: Arc::new(over_quic),
             loaded: Mutex::new(loaded),
         })))
@@ -123,6 +127,12 @@ impl Tls {
     /// Settings for HTTP/2 and HTTP/1.1 over TCP.
     pub fn over_tcp(&self) -> Arc<ServerConfig> {
         Arc::clone(&self.0.over_tcp)
+    }
+
+    /// As [`Self::over_tcp`], for listeners whose clients show no certificate: `tls.client_auth` is
+    /// about media alone.
+    pub fn over_tcp_for_anybody(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.0.over_tcp_for_anybody)
     }
 
     /// Settings for HTTP/3 over QUIC.

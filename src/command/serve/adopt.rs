@@ -1,5 +1,6 @@
 //! What of another configuration a running server adopts.
 
+use gateway::Gateway;
 use origin::Library;
 use platform::config::{Config, IpPrefix};
 use platform::http::HttpLimits;
@@ -10,12 +11,15 @@ use tokio::sync::watch;
 use crate::access::Access;
 use crate::cli::ConfigArgs;
 use crate::command::{configured_presets, load_config};
+use crate::control;
 use crate::front::Front;
 use crate::keys::KeyRoom;
 
 /// What of a new configuration can change while running.
 pub(super) struct Adopting<'a> {
     pub(super) log: &'a LogHandle,
+    pub(super) gateway: Option<Gateway>,
+    pub(super) control_limits: watch::Sender<HttpLimits>,
     pub(super) tls: Option<Tls>,
     pub(super) limits: watch::Sender<HttpLimits>,
     pub(super) trusted_proxies: watch::Sender<Vec<IpPrefix>>,
@@ -65,6 +69,10 @@ impl Adopting<'_> {
         self.trusted_proxies.send_replace(new.net.trusted_proxies.clone());
         self.front.reload(&new);
         self.keys.reschedule(&new.keys.rotate_days);
+        self.control_limits.send_replace(control::http_limits(&new));
+        if let Some(gateway) = &self.gateway {
+            gateway.reload(&new);
+        }
         self.sample.send_replace(AccessSample::from(&new.log));
         self.library.set_presets(configured_presets(&new));
         if let Err(error) = self.access.reload(&new) {

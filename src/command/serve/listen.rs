@@ -1,13 +1,15 @@
-//! The listeners: media in the clear, over TLS and QUIC, the operator's, and the commands' socket.
+//! The listeners: media in the clear, over TLS and QUIC, the control API, the operator's, and the
+//! commands' socket.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::Context;
 use edge::http3::{self, AltSvc};
+use gateway::Gateway;
 use origin::Library;
 use platform::DataDir;
-use platform::config::{IpPrefix, Loaded};
+use platform::config::{Config, Control, IpPrefix, Listen, Loaded};
 use platform::http::{HttpLimits, Server, serve, serve_tls};
 use platform::telemetry::{AccessSample, HttpMetrics, Observe, ProcessMetrics};
 use platform::tls::Tls;
@@ -37,6 +39,10 @@ pub(super) struct Wiring {
     pub(super) backend: Backend,
     pub(super) feed: Feed,
     pub(super) is_edge: bool,
+    pub(super) plays_media: bool,
+    pub(super) gateway: Option<Gateway>,
+    pub(super) control_limits: watch::Receiver<HttpLimits>,
+    pub(super) http_metrics: HttpMetrics,
     pub(super) access: Access,
     pub(super) readiness: Readiness,
     pub(super) limits: watch::Receiver<HttpLimits>,
@@ -65,7 +71,7 @@ impl Wiring {
         mut registry: Registry,
     ) -> anyhow::Result<Listeners> {
         let config = &loaded.config;
-        let metrics = HttpMetrics::new();
+        let metrics = self.http_metrics.clone();
         metrics.register(&mut registry);
         self.library.store().metrics().register(&mut registry);
         self.library.register_metrics(&mut registry);
@@ -98,11 +104,15 @@ impl Wiring {
         let service = Observe::new(service, metrics, route_of)
             .behind(self.trusted_proxies.clone())
             .sampled(self.sample.clone());
-        if let Some(listener) = bind(&mut sockets, "media_http", "media.http", config.media.http)? {
+        let (media_http, media_https) = match self.plays_media {
+            true => (config.media.http, config.media.https),
+            false => (Listen::Off, Listen::Off),
+        };
+        if let Some(listener) = bind(&mut sockets, "media_http", "media.http", media_http)? {
             let (limits, service) = (self.limits.clone(), service.clone());
             servers.push(("media_http", serve(listener, "media", limits, service)));
         }
-        if let (Some(address), Some(tls)) = (config.media.https.address(), &self.tls) {
+        if let (Some(address), Some(tls)) = (media_https.address(), &self.tls) {
             let (listener, socket, inherited) = sockets.https(address, || bind_both(address))?;
             let advertised = AltSvc::new(socket.local_addr()?.port());
             let over_tcp = advertised.layer(service.clone());
@@ -114,6 +124,10 @@ impl Wiring {
             connections.add("media_quic", server.connection_count());
             quic = Some(server);
             alt_svc = Some(advertised);
+        }
+        if let Some(gateway) = &self.gateway {
+            gateway.register_metrics(&mut registry);
+            self.listen_control(gateway, config, &mut sockets, &mut servers)?;
         }
         let ops = OpsService::new(Ops {
             registries: vec![registry, process],
@@ -152,6 +166,36 @@ impl Wiring {
             connections.add(name, server.connection_count());
         }
         Ok(Listeners { servers, quic, alt_svc })
+    }
+}
+
+impl Wiring {
+    /// The listeners of the control API: REST in the clear and over TLS, and gRPC.
+    fn listen_control(
+        &self,
+        gateway: &Gateway,
+        config: &Config,
+        sockets: &mut Sockets,
+        servers: &mut Vec<(&'static str, Server)>,
+    ) -> anyhow::Result<()> {
+        let limits = || self.control_limits.clone();
+        let tls = || self.tls.as_ref().map(Tls::over_tcp_for_anybody).context("TLS is set up");
+        let Control { http, https, grpc, grpc_tls, .. } = config.control;
+        if let Some(listener) = bind(sockets, "control_http", "control.http", http)? {
+            servers.push(("control_http", serve(listener, "control", limits(), gateway.rest())));
+        }
+        if let Some(listener) = bind(sockets, "control_https", "control.https", https)? {
+            let server = serve_tls(listener, tls()?, "control", limits(), gateway.rest());
+            servers.push(("control_https", server));
+        }
+        if let Some(listener) = bind(sockets, "control_grpc", "control.grpc", grpc)? {
+            let server = match grpc_tls {
+                true => serve_tls(listener, tls()?, "grpc", limits(), gateway.grpc()),
+                false => serve(listener, "grpc", limits(), gateway.grpc()),
+            };
+            servers.push(("control_grpc", server));
+        }
+        Ok(())
     }
 }
 

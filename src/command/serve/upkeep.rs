@@ -64,8 +64,17 @@ async fn sweep_now_and_then(library: Library, ownership: Ownership) {
     }
 }
 
-pub(super) fn open_tls(config: &Config, data: &DataDir) -> anyhow::Result<Option<Tls>> {
-    if config.media.https.address().is_none() {
+pub(super) fn open_tls(
+    config: &Config,
+    data: &DataDir,
+    plays_media: bool,
+    plays_control: bool,
+) -> anyhow::Result<Option<Tls>> {
+    let control = &config.control;
+    let for_media = plays_media && config.media.https.address().is_some();
+    let for_grpc = control.grpc_tls && control.grpc.address().is_some();
+    let for_control = plays_control && (for_grpc || control.https.address().is_some());
+    if !for_media && !for_control {
         return Ok(None);
     }
     let tls = Tls::open(&config.tls, data.path())?;

@@ -65,6 +65,9 @@ impl Ours {
         command.env("STREAMVERSE__MEDIA__HTTP", "127.0.0.1:0");
         command.env("STREAMVERSE__MEDIA__HTTPS", "off");
         command.env("STREAMVERSE__OPS__HTTP", "127.0.0.1:0");
+        command.env("STREAMVERSE__CONTROL__HTTP", "off");
+        command.env("STREAMVERSE__CONTROL__HTTPS", "off");
+        command.env("STREAMVERSE__CONTROL__GRPC", "off");
         let started = start_command(&mut command)?;
         Ok(Self {
             pid: started.process.pid(),

@@ -1,4 +1,4 @@
-//! The circuit breaker of one upstream.
+//! The circuit breaker of one service.
 //!
 //! Closed, it lets everything through and counts failures; with [`BreakerSettings::failures`] of
 //! them inside the window it opens. Open, it lets nothing through until its time is over. Then it
@@ -8,13 +8,21 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct BreakerSettings {
     /// Failures inside `window` that open the breaker.
     pub failures: u32,
     pub window: Duration,
     /// How long it stays open before a probe is let through.
     pub open: Duration,
+}
+
+impl Default for BreakerSettings {
+    /// Five failures in 30 seconds open it for 60.
+    fn default() -> Self {
+        let (window, open) = (Duration::from_secs(30), Duration::from_secs(60));
+        Self { failures: 5, window, open }
+    }
 }
 
 /// What can be seen of a breaker from outside.
@@ -117,6 +125,14 @@ impl Breaker {
             State::Closed { .. } => BreakerState::Closed,
             State::Open { until } if now < until => BreakerState::Open,
             State::Open { .. } | State::HalfOpen { .. } => BreakerState::HalfOpen,
+        }
+    }
+
+    /// How long it stays open. Nothing while it is closed or half open.
+    pub fn wait(&self, now: Instant) -> Duration {
+        match self.state {
+            State::Open { until } => until.saturating_duration_since(now),
+            State::Closed { .. } | State::HalfOpen { .. } => Duration::ZERO,
         }
     }
 
