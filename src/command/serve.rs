@@ -190,13 +190,22 @@ async fn serve_until_told(
         feed: &feed,
     };
     let is_replaced = loop {
+        // A server without secrets in a Vault is never woken.
+        let refresh = match current.uses_vault() {
+            true => Duration::from_secs_f64(current.vault.refresh_seconds),
+            false => Duration::MAX,
+        };
         let told = tokio::select! {
             told = signals.next() => told,
+            () = tokio::time::sleep(refresh) => Told::Refresh,
             heir = next_heir(&mut door) => Told::HandOver(heir),
         };
         match told {
             Told::Reload => {
                 current = adopting.reload(&arguments.config, current);
+            }
+            Told::Refresh => {
+                current = adopting.refresh_secrets(&arguments.config, current);
             }
             Told::Replace => start.origin.start_successor(),
             Told::Stop(name) => {

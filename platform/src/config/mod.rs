@@ -231,9 +231,21 @@ impl Config {
         }
     }
 
+    /// Takes the values of those of `new`'s secrets that lie in a Vault and that this configuration
+    /// has at the same place, and nothing else: the file may be in the middle of being edited.
+    pub fn adopt_vault_secrets(&mut self, mut new: Self) {
+        let read = new.secrets_mut();
+        for (key, secret) in self.secrets_mut() {
+            let found = read.iter().find(|(name, other)| *name == key && other.is_same(secret));
+            if let Some((_, other)) = found.filter(|_| secret.in_vault().is_some()) {
+                *secret = Secret::clone(other);
+            }
+        }
+    }
+
     /// Whether a secret is looked up in a Vault.
-    pub fn uses_vault(&mut self) -> bool {
-        self.secrets_mut().iter().any(|(_, secret)| secret.in_vault().is_some())
+    pub fn uses_vault(&self) -> bool {
+        self.clone().secrets_mut().iter().any(|(_, secret)| secret.in_vault().is_some())
     }
 }
 

@@ -110,6 +110,48 @@ impl Config {
     }
 }
 
+impl Config {
+    /// What differs in `new`, a line a key: `limits.connections: 100 -> 200`. Of a secret no more is
+    /// told than that it differs.
+    pub fn difference(&self, new: &Self) -> Vec<String> {
+        let (old_values, new_values) = (object(self), object(new));
+        let mut keys = Vec::new();
+        collect(&old_values, &new_values, "", &mut keys);
+        let changes = self.changes(new);
+        let all = changes.at_run_time.iter().chain(&changes.at_restart);
+        all.map(|key| {
+            if !keys.contains(key) {
+                return format!("{key}: another secret");
+            }
+            // Secrets are redacted in what is serialised, as references or stars.
+            let text =
+                |values: &Map<String, Value>| at(values, key).map_or_else(String::new, short);
+            format!("{key}: {} -> {}", text(&old_values), text(&new_values))
+        })
+        .collect()
+    }
+}
+
+/// The value of a dotted key.
+fn at<'a>(values: &'a Map<String, Value>, key: &str) -> Option<&'a Value> {
+    let mut parts = key.split('.');
+    let mut value = values.get(parts.next()?)?;
+    for part in parts {
+        value = value.get(part)?;
+    }
+    Some(value)
+}
+
+/// A value on one line of a log.
+fn short(value: &Value) -> String {
+    const CHARS_MAX: usize = 200;
+    let text = value.to_string();
+    match text.char_indices().nth(CHARS_MAX) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
+
 /// The key of the list that a key inside an entry belongs to: `signing_key[0].secret`.
 fn list_of(key: &str) -> &str {
     key.split('[').next().unwrap_or(key)

@@ -29,6 +29,11 @@ impl Secret {
         self.value.as_deref().unwrap_or_default()
     }
 
+    /// Whether both are written alike, whatever they led to.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.written == other.written
+    }
+
     /// `PATH#FIELD` of a secret that lies in a Vault.
     pub(super) fn in_vault(&self) -> Option<&str> {
         self.written.strip_prefix("vault:")

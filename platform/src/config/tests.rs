@@ -479,3 +479,73 @@ fn orders_of_certificates_are_checked() {
     let text = nowhere.unwrap_err().to_string();
     assert!(text.contains("`tls.acme.directory_url`: is not set"), "{text}");
 }
+
+/// What a reload logs: values, and of secrets only where they are from.
+#[test]
+fn a_difference_shows_values_and_no_secrets() {
+    let text = "[limits]\nconnections = 7\n[ops]\nkey = \"env:KEY\"\n[shield]\nsecret = \"literal-1-literal\"\n";
+    let load = |text: &str, key: &str| {
+        let sources = Sources { variables: variables(&[("KEY", key)]), ..sources("c.toml", text) };
+        Config::load(&sources).unwrap().config
+    };
+    let old = load(text, "0123456789abcdef");
+    assert!(old.difference(&old).is_empty());
+    let changed = text.replace('7', "8").replace("literal-1", "literal-2");
+    let new = load(&format!("{changed}[log]\nlevel = \"debug\"\n"), "fedcba9876543210");
+    let mut lines = old.difference(&new);
+    lines.sort();
+    assert_eq!(
+        lines,
+        [
+            "limits.connections: 7 -> 8",
+            "log.level: \"info\" -> \"debug\"",
+            "ops.key: another secret",
+            "shield.secret: another secret",
+        ]
+    );
+}
+
+/// The reader is asked once for all, signed in by what was looked up before.
+#[test]
+fn secrets_are_read_from_a_vault() {
+    fn reader(vault: &Vault, wanted: &[String]) -> BTreeMap<String, Result<String, String>> {
+        assert_eq!(vault.token.as_ref().map(Secret::expose), Some("t"));
+        assert_eq!(wanted, ["kv/a#b", "kv/a#c"]);
+        let read = |reference: &String| match reference.as_str() {
+            "kv/a#b" => Ok("0123456789abcdef".to_owned()),
+            other => Err(format!("vault:{other}: nothing lies at that path")),
+        };
+        wanted.iter().map(|wanted| (wanted.clone(), read(wanted))).collect()
+    }
+    let text = |key| {
+        format!(
+            "[ops]\nkey = \"vault:kv/a#b\"\nprevious_key = \"{key}\"\n[shield]\nsecret = \"vault:kv/a#c\"\n\
+             [vault]\naddress = \"https://vault.example.org\"\ntoken = \"env:TOKEN\"\n"
+        )
+    };
+    let load = |text: &str, vault: Option<VaultReader>| {
+        let variables = variables(&[("TOKEN", "t")]);
+        Config::load(&Sources { variables, vault, ..sources("c.toml", text) })
+    };
+    let error = load(&text("vault:kv/a#b"), Some(reader)).unwrap_err().to_string();
+    assert_eq!(error, "c.toml:5: `shield.secret`: vault:kv/a#c: nothing lies at that path");
+    let fine = text("vault:kv/a#b").replace("secret = \"vault:kv/a#c\"", "");
+    let error = load(&fine, None).unwrap_err().to_string();
+    assert!(error.contains("no Vault was asked"), "{error}");
+    let circular = fine.replace("env:TOKEN", "vault:kv/a#t");
+    let error = load(&circular, Some(reader)).unwrap_err().to_string();
+    assert!(error.contains("can't lie in it"), "{error}");
+    for (from, to, wanted) in [
+        ("https://vault.example.org", "http://vault.example.org", "no address"),
+        ("token = \"env:TOKEN\"", "role_id = \"r\"", "takes `token`"),
+        (
+            "token = ",
+            "login_mount = \"x\"\nrole_id = \"r\"\nsecret_id = \"s\"\ntoken = ",
+            "takes `token`",
+        ),
+    ] {
+        let text = fine.replace("vault:kv/a#b", "0123456789abcdef").replace(from, to);
+        let error = load(&text, None).unwrap_err().to_string();
+        assert!(error.contains(wanted), "{error}");
+    }
+}

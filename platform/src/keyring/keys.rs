@@ -212,6 +212,14 @@ impl Keys {
         Value::Object(all)
     }
 
+    /// What `/.well-known/jwks.json` answers: the public keys of access tokens (RFC 7517 5).
+    ///
+    /// # Errors
+    /// When there are no such keys.
+    pub fn jwks(&self, now_ms: i64) -> Result<Value, KeyError> {
+        Ok(self.ring(Purpose::AccessTokens)?.jwks(now_ms))
+    }
+
     /// Seals a value: see [`Ring::seal`].
     ///
     /// # Errors

@@ -13,6 +13,9 @@ const MINUTE_MS: i64 = 60 * SECOND_MS;
 pub const ACCESS_TOKEN_SECONDS_MAX: i64 = 60 * 60;
 /// How long whoever verifies may keep a set of public keys.
 pub const PUBLIC_SECONDS_MAX: i64 = 5 * 60;
+/// `Cache-Control` of a set of public keys: [`PUBLIC_SECONDS_MAX`], and on through an outage. A key
+/// is published for twice as long before it signs.
+pub const PUBLIC_CACHE_CONTROL: &str = "public, max-age=300, stale-if-error=3600";
 /// Keys of one ring that count. One that nothing expires of fills a page in eighty years of yearly
 /// rotation.
 pub const KEYS_MAX: usize = 80;

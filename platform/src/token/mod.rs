@@ -16,12 +16,14 @@
 //! | `jws` | the compact form (RFC 7515 7.1) |
 //! | [`issuer`] | makes tokens |
 //! | [`verifier`] | checks them, and remembers those that it has checked |
+//! | [`key_set`] | public keys alone, for a node that only verifies |
 //! | [`standing`] | sessions and people whose tokens count no more |
 
 pub mod claims;
 pub mod issuer;
 mod json;
 pub mod jws;
+pub mod key_set;
 pub mod standing;
 pub mod verifier;
 
@@ -30,6 +32,7 @@ mod tests;
 
 pub use claims::{Claims, NewToken};
 pub use issuer::{IssueError, Issuer};
+pub use key_set::KeySet;
 pub use standing::{Standing, Withdrawn};
 pub use verifier::{KeySource, Verifier};
 

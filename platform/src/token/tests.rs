@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::keyring::material::Material;
 use crate::keyring::purpose::Algorithm;
-use crate::keyring::{How, Jwk, Key, PublicKey, Purpose, Ring};
+use crate::keyring::{How, Jwk, Key, Keys, PublicKey, Purpose, Ring, SealingKeys};
 use std::sync::Arc;
 
 mod attacks;
@@ -201,4 +201,45 @@ fn a_remembered_token_is_still_looked_at() {
     let (verifier, _, withdrawn) = verifier(&ring);
     withdrawn.end_session("t1", "s1", NOW).unwrap();
     assert_eq!(verifier.verify(&token, "viewer", NOW).map(drop), Err(Refusal::Withdrawn));
+}
+
+/// A node without a ring verifies by the published set, whichever of its forms it was given.
+#[test]
+fn public_keys_alone_verify() {
+    let dir = tempfile::tempdir().unwrap();
+    let keys = Keys::open(dir.path(), SealingKeys::none()).unwrap();
+    keys.ensure(&[Purpose::AccessTokens, Purpose::Audit], NOW).unwrap();
+    let ring = keys.ring(Purpose::AccessTokens).unwrap();
+    let (token, _) = Issuer::new(ISSUER).issue(&ring, &new_token(), NOW).unwrap();
+    let file = std::fs::read(dir.path().join("public.json")).unwrap();
+    let jwks = keys.jwks(NOW).unwrap();
+    for text in [file, jwks.to_string().into_bytes()] {
+        let set = Arc::new(KeySet::default());
+        let verifier = Verifier::new(ISSUER, set.clone(), Arc::new(Withdrawn::default()));
+        assert_eq!(verifier.verify(&token, "viewer", NOW), Err(Refusal::UnknownKey));
+        set.replace(&text).unwrap();
+        assert_eq!(verifier.verify(&token, "viewer", NOW).unwrap().tenant, "t1");
+        set.replace(b"{\"keys\":[]}").unwrap();
+        assert_eq!(verifier.verify(&token, "viewer", NOW), Err(Refusal::UnknownKey), "remembered");
+    }
+    let set = KeySet::default();
+    set.replace(jwks.to_string().as_bytes()).unwrap();
+    for (change, value) in [
+        ("kid", json!("k")),
+        ("d", json!("AQAB")),
+        ("alg", json!("HS256")),
+        ("kty", json!("oct")),
+        ("n", json!("AQAB")),
+        ("e", json!("")),
+    ] {
+        let mut other = jwks.clone();
+        other["keys"][0][change] = value;
+        assert!(set.replace(other.to_string().as_bytes()).is_err(), "{change}");
+    }
+    let kid = ring.keys()[0].id();
+    assert!(set.find(kid, NOW).is_some(), "a bad set changes nothing");
+    let seconds = crate::keyring::purpose::PUBLIC_SECONDS_MAX;
+    let advice = crate::keyring::purpose::PUBLIC_CACHE_CONTROL;
+    assert!(advice.contains(&format!("max-age={seconds},")));
+    assert!(2 * seconds * 1_000 <= Purpose::AccessTokens.published_ms());
 }

@@ -40,7 +40,28 @@ impl Adopting<'_> {
                 return current;
             }
         };
+        self.adopt(current, new)
+    }
+
+    /// Asks the Vault whether secrets have changed, and adopts those that have.
+    pub(super) fn refresh_secrets(&self, arguments: &ConfigArgs, current: Config) -> Config {
+        let new = match load_config(arguments, Vec::new()) {
+            Ok(loaded) => loaded.config,
+            Err(error) => {
+                tracing::error!(%error, "the secrets were not read again");
+                return current;
+            }
+        };
+        let mut only_secrets = current.clone();
+        only_secrets.adopt_vault_secrets(new);
+        if current == only_secrets { current } else { self.adopt(current, only_secrets) }
+    }
+
+    fn adopt(&self, current: Config, new: Config) -> Config {
         let changes = current.changes(&new);
+        for line in current.difference(&new) {
+            tracing::info!(change = line, "configuration differs");
+        }
         if let Err(error) = self.log.set_level(&new.log.level) {
             tracing::error!(%error, "the log level was not changed");
         }

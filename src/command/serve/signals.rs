@@ -5,6 +5,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 pub(super) enum Told {
     Reload,
+    /// Secrets may have changed where they lie.
+    Refresh,
     /// Start a process that takes over.
     Replace,
     HandOver(Heir),

@@ -379,3 +379,25 @@ fn attacks_are_refused_by_their_reason() {
     assert!(wrong.is_empty(), "{wrong:#?}");
     assert!(180 < table().len());
 }
+
+/// The table for a library that others wrote: `tests/clients/tokens.py` reads it.
+#[test]
+fn the_table_is_written_where_it_is_asked_for() {
+    let Some(path) = std::env::var_os("STREAMVERSE_TOKEN_TABLE") else {
+        // Nobody asked: that it can be written is shown all the same.
+        assert!(table_document().to_string().len() < 1 << 23);
+        return;
+    };
+    std::fs::write(path, table_document().to_string()).unwrap();
+}
+
+fn table_document() -> Value {
+    let rows: Vec<_> = table()
+        .into_iter()
+        .map(|(name, token, word)| json!({ "name": name, "token": token, "expected": word }))
+        .collect();
+    json!({
+        "now": NOW_S, "issuer": ISSUER, "audience": "viewer", "leeway": LEEWAY_SECONDS,
+        "jwks": rsa().jwks(NOW), "rows": rows,
+    })
+}
