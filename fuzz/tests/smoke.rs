@@ -184,4 +184,7 @@ smoke_tests!(
     cdn_cbor,
     cdn_key_file,
     cmcd,
+    api_cursor,
+    api_json,
+    api_language,
 );

@@ -130,6 +130,7 @@ async fn found<T: Sync>(
 mod tests {
     use super::*;
     use crate::FieldError;
+    use crate::testing::{Signed, signed};
 
     #[test]
     fn a_status_carries_the_code_the_fields_and_the_pause() {
@@ -148,6 +149,37 @@ mod tests {
         let pause = details.retry_info().unwrap().retry_delay;
         assert_eq!(pause, Some(Duration::from_secs(7)));
     }
+
+    fn call(tenant: &str, token: Option<&str>) -> Request<()> {
+        let who = Signed { tenant: tenant.to_owned(), token: token.map(str::to_owned) };
+        let (parts, ()) = signed(http::Request::new(()), &who).into_parts();
+        let metadata = tonic::metadata::MetadataMap::from_headers(parts.headers);
+        Request::from_parts(metadata, parts.extensions, ())
+    }
+
+    #[tokio::test]
+    async fn callers_are_those_of_rest() {
+        let user = viewer(&call("a", Some("v.a.ada"))).await.unwrap().user_id;
+        assert_eq!(user, "ada");
+        for (tenant, token, code) in [
+            ("a", None, "credentials_missing"),
+            ("b", Some("v.a.ada"), "invalid_token"),
+            ("a", Some("expired"), "token_expired"),
+            ("a", Some("svk_a.key"), "wrong_realm"),
+        ] {
+            let status = viewer(&call(tenant, token)).await.unwrap_err();
+            assert_eq!(status.code(), Code::Unauthenticated);
+            let details = status.get_error_details();
+            assert_eq!(details.error_info().unwrap().metadata["code"], code, "{token:?}");
+        }
+        let poor = machine::<Export, _>(&call("a", Some("svk_a.key"))).await.unwrap_err();
+        assert_eq!(poor.code(), Code::PermissionDenied);
+        assert!(machine::<Export, _>(&call("a", Some("svk_a.key.things/export"))).await.is_ok());
+        assert!(staff::<Export, _>(&call("a", Some("s.a.eve.things/export"))).await.is_ok());
+        assert!(caller(&call("a", None)).await.unwrap().is_none());
+    }
+
+    crate::permissions! { Export = "things:export", "Read all things."; }
 
     #[test]
     fn causes_do_not_travel() {

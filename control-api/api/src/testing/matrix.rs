@@ -145,6 +145,39 @@ fn judge(operation: &Operation, who: &Who, status: StatusCode, code: &str) -> Re
     if got == expected { Ok(()) } else { Err(format!("expected {expected:?}")) }
 }
 
+/// Asks every operation on one thing for things of another tenant (`ids`), as whoever may ask it:
+/// each answer is that for a thing that never was, and none is a success.
+pub async fn isolation(
+    router: &Router,
+    document: &Document,
+    tokens: &dyn Tokens,
+    host: &str,
+    ids: &[String],
+) -> Report {
+    let mut report = Report::default();
+    let on_one = |operation: &Operation| operation.path.contains('{');
+    for operation in document.operations().iter().filter(|operation| on_one(operation)) {
+        let may = |who: &Who| expected(operation, who) == Expected::Passes;
+        for who in everybody(operation).iter().filter(|who| may(who)) {
+            let never = ask_for(router, operation, who, tokens, host, NEVER).await;
+            for id in ids {
+                report.asked += 1;
+                let answer = ask_for(router, operation, who, tokens, host, id).await;
+                if answer != never || answer.0.is_success() {
+                    let Operation { method, path, .. } = operation;
+                    report.faults.push(format!(
+                        "{method} {path} as {who:?} for `{id}`: {answer:?}, but {never:?} for none"
+                    ));
+                }
+            }
+        }
+    }
+    report
+}
+
+/// An id that nothing has.
+const NEVER: &str = "00000000-0000-7000-8000-000000000000";
+
 async fn ask(
     router: &Router,
     operation: &Operation,
@@ -152,7 +185,18 @@ async fn ask(
     tokens: &dyn Tokens,
     host: &str,
 ) -> (StatusCode, String) {
-    let target = operation.target(|_| "00000000-0000-7000-8000-000000000000".to_owned());
+    ask_for(router, operation, who, tokens, host, NEVER).await
+}
+
+async fn ask_for(
+    router: &Router,
+    operation: &Operation,
+    who: &Who,
+    tokens: &dyn Tokens,
+    host: &str,
+    id: &str,
+) -> (StatusCode, String) {
+    let target = operation.target(|_| id.to_owned());
     let mut request = Request::builder()
         .method(operation.method.as_str())
         .uri(target)

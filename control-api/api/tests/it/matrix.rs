@@ -35,6 +35,21 @@ async fn everybody_gets_what_the_document_promises() {
     }
 }
 
+#[tokio::test]
+async fn things_of_another_tenant_are_as_things_that_never_were() {
+    for engine in testing::engines(&[api::SCHEMA, things::SCHEMA]).await {
+        let (app, document) = (things::app(engine.db.clone()), things::document(engine.db.clone()));
+        let theirs = things::make(&app, "b", "v.b.bob").await;
+        let report = matrix::isolation(&app, &document, &Plain, "a", &[theirs]).await;
+        assert_eq!(report.faults, Vec::<String>::new(), "{}", engine.name);
+        assert_eq!(report.asked, 4);
+        // One of the own tenant is told from none, so the comparison does find something.
+        let ours = things::make(&app, "a", "v.a.ada").await;
+        let report = matrix::isolation(&app, &document, &Plain, "a", &[ours]).await;
+        assert!(!report.faults.is_empty());
+    }
+}
+
 /// A matrix that finds nothing anywhere would be worth nothing.
 #[tokio::test]
 async fn what_is_wrong_is_found() {
