@@ -4,6 +4,7 @@ use super::cdn::{check_cdn, check_deliveries};
 use super::control_check::{check_control, check_telemetry, check_tenants};
 use super::feed::{check_feed, check_ops};
 use super::guard::{check_cmcd, check_cmsd, check_load, check_rate_limit};
+use super::mail::check_mail;
 use super::model::{AcmeChallenge, Tls, TlsCertificate};
 use super::model::{Addressing, ClientAuth, Config, Packaging, Preset, Protection, SigningKey};
 use super::outbound::check_outbound;
@@ -79,6 +80,7 @@ pub(super) fn check(config: &Config) -> Vec<Failed> {
     check_telemetry(&config.telemetry, &mut fail);
     check_tenants(&config.tenant, &mut fail);
     check_outbound(&config.outbound, &mut fail);
+    check_mail(&config.mail, &mut fail);
     check_cdn(&config.cdn, &mut fail);
     check_deliveries(&config.delivery, &config.cdn, &mut fail);
     check_rate_limit(&config.rate_limit, &mut fail);

@@ -15,6 +15,7 @@ mod error;
 mod feed;
 mod guard;
 mod keys;
+mod mail;
 mod model;
 mod outbound;
 mod print;
@@ -43,6 +44,7 @@ pub use control_check::{header_pair, json_member};
 pub use error::{ConfigError, Problem};
 pub use feed::Feed;
 pub use guard::{Cmcd, Cmsd, Load, Prefetch, RateLimit};
+pub use mail::Mail;
 pub use model::{
     Acme, AcmeChallenge, Addressing, Cache, ClientAuth, Config, Data, Limits, Log, LogFormat,
     Media, Net, Objects, Ops, Packager, Packaging, Preset, Protection, S3, SigningAlgorithm,

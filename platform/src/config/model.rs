@@ -12,6 +12,7 @@ use super::cdn::{Cdn, Delivery};
 use super::control::{Control, Telemetry, Tenant};
 use super::feed::Feed;
 use super::guard::{Cmcd, Cmsd, Load, Prefetch, RateLimit};
+use super::mail::Mail;
 use super::outbound::Outbound;
 use super::secret::Secret;
 use super::upstream::{Fetch, Shield, Upstream};
@@ -43,6 +44,7 @@ pub struct Config {
     /// Whose requests come by which names.
     pub tenant: Vec<Tenant>,
     pub outbound: Outbound,
+    pub mail: Mail,
     /// Remote origins, for an edge.
     pub upstream: Vec<Upstream>,
     /// Presets beside the built-in ones.
@@ -443,6 +445,7 @@ impl Config {
         example.ops.names = vec!["edge-1.example.org".to_owned()];
         example.feed = Feed::example();
         example.outbound = Outbound::example();
+        example.mail = Mail::example();
         example.upstream = vec![Upstream::example()];
         example.cmcd.events_file = Some(PathBuf::from("/var/log/streamverse/cmcd.jsonl"));
         example.net.trusted_proxies = vec![IpPrefix::EXAMPLE];
@@ -475,6 +478,7 @@ impl Config {
             ("ops.previous_key", self.ops.previous_key.as_mut()),
             ("telemetry.otlp_secret", self.telemetry.otlp_secret.as_mut()),
             ("feed.key", self.feed.key.as_mut()),
+            ("mail.password", self.mail.password.as_mut()),
             ("shield.secret", self.shield.secret.as_mut()),
             ("shield.previous_secret", self.shield.previous_secret.as_mut()),
         ];
