@@ -15,6 +15,7 @@ pub mod http;
 pub mod journal;
 pub mod keyring;
 pub mod limit;
+pub mod mail;
 pub mod objects;
 pub mod outbound;
 pub mod resilience;

@@ -27,8 +27,6 @@ mod schema;
 mod secret;
 mod service;
 pub mod sign;
-#[cfg(test)]
-mod tests;
 
 pub use deliver::{Deliver, DeliverOptions};
 pub use delivery::{Attempt, Delivery, DeliveryState};

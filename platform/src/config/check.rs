@@ -6,6 +6,7 @@ use super::database::check_database;
 use super::feed::{check_feed, check_ops};
 use super::guard::{check_cmcd, check_cmsd, check_load, check_rate_limit};
 use super::keyring::check_keys;
+use super::mail::check_mail;
 use super::model::{AcmeChallenge, Tls, TlsCertificate};
 use super::model::{Addressing, ClientAuth, Config, Packaging, Preset, Protection, SigningKey};
 use super::outbound::check_outbound;
@@ -85,6 +86,7 @@ pub(super) fn check(config: &Config) -> Vec<Failed> {
     check_outbound(&config.outbound, &mut fail);
     check_keys(config, &mut fail);
     check_vault(config, &mut fail);
+    check_mail(&config.mail, &mut fail);
     check_cdn(&config.cdn, &mut fail);
     check_deliveries(&config.delivery, &config.cdn, &mut fail);
     check_rate_limit(&config.rate_limit, &mut fail);

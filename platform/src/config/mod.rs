@@ -17,6 +17,7 @@ mod feed;
 mod guard;
 mod keyring;
 mod keys;
+mod mail;
 mod model;
 mod outbound;
 mod print;
@@ -48,6 +49,7 @@ pub use error::{ConfigError, Problem};
 pub use feed::Feed;
 pub use guard::{Cmcd, Cmsd, Load, Prefetch, RateLimit};
 pub use keyring::{Keys, RotateDays};
+pub use mail::Mail;
 pub use model::{
     Acme, AcmeChallenge, Addressing, Cache, ClientAuth, Config, Data, Limits, Log, LogFormat,
     Media, Net, Objects, Ops, Packager, Packaging, Preset, Protection, S3, SigningAlgorithm,

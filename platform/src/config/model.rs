@@ -14,6 +14,7 @@ use super::database::Database;
 use super::feed::Feed;
 use super::guard::{Cmcd, Cmsd, Load, Prefetch, RateLimit};
 use super::keyring::Keys;
+use super::mail::Mail;
 use super::outbound::Outbound;
 use super::secret::Secret;
 use super::upstream::{Fetch, Shield, Upstream};
@@ -49,6 +50,7 @@ pub struct Config {
     pub outbound: Outbound,
     pub keys: Keys,
     pub vault: Vault,
+    pub mail: Mail,
     /// Remote origins, for an edge.
     pub upstream: Vec<Upstream>,
     /// Presets beside the built-in ones.
@@ -459,6 +461,7 @@ impl Config {
         example.vault.secret_id = Some(Secret::reference("file:/run/secrets/vault-secret-id"));
         example.feed = Feed::example();
         example.outbound = Outbound::example();
+        example.mail = Mail::example();
         example.upstream = vec![Upstream::example()];
         example.cmcd.events_file = Some(PathBuf::from("/var/log/streamverse/cmcd.jsonl"));
         example.net.trusted_proxies = vec![IpPrefix::EXAMPLE];
@@ -493,6 +496,7 @@ impl Config {
             ("feed.key", self.feed.key.as_mut()),
             ("keys.seal", self.keys.seal.as_mut()),
             ("keys.previous_seal", self.keys.previous_seal.as_mut()),
+            ("mail.password", self.mail.password.as_mut()),
             ("shield.secret", self.shield.secret.as_mut()),
             ("shield.previous_secret", self.shield.previous_secret.as_mut()),
         ];

@@ -69,6 +69,7 @@ fn the_default_file_names_every_key() {
         variables: variables(&[
             ("S3_ACCESS_KEY", "a"),
             ("OPS_KEY", "0123456789abcdef"),
+            ("MAIL_PASSWORD", "a"),
             ("OLD_OPS_KEY", "fedcba9876543210"),
             ("OTLP_SECRET", "Bearer x"),
             ("SHIELD_SECRET", "0123456789abcdef"),
