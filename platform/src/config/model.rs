@@ -477,6 +477,7 @@ impl Config {
             ("ops.key", self.ops.key.as_mut()),
             ("ops.previous_key", self.ops.previous_key.as_mut()),
             ("telemetry.otlp_secret", self.telemetry.otlp_secret.as_mut()),
+            ("database.url", self.database.url.as_mut()),
             ("feed.key", self.feed.key.as_mut()),
             ("shield.secret", self.shield.secret.as_mut()),
             ("shield.previous_secret", self.shield.previous_secret.as_mut()),
