@@ -69,7 +69,8 @@ impl Database {
             statement_cache: self.statement_cache,
             insecure: self.insecure,
             ca: self.ca.clone(),
-            deadline: Duration::from_secs_f64(self.deadline_seconds),
+            // What is no span of time is refused by the check.
+            deadline: Duration::try_from_secs_f64(self.deadline_seconds).unwrap_or_default(),
             queue: self.queue_max as usize,
             ..Settings::new(url)
         }
@@ -77,7 +78,8 @@ impl Database {
 }
 
 pub(super) fn check_database(database: &Database, fail: &mut impl FnMut(&str, String, &str)) {
-    if database.url.is_some()
+    // An address that can't be looked up is told by whoever looks.
+    if database.url.as_ref().is_some_and(|url| !url.expose().is_empty())
         && let Err(error) = database.settings(Path::new("")).check()
     {
         fail("database.url", error.to_string(), "see docs/database.md");
@@ -99,6 +101,7 @@ pub(super) fn check_database(database: &Database, fail: &mut impl FnMut(&str, St
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{Config, Sources};
 
     fn faults(url: &str, change: impl Fn(&mut Database)) -> Vec<String> {
         let mut secret = Secret::reference("env:URL");
@@ -143,6 +146,22 @@ mod tests {
         assert_eq!(faults(url, |database| database.pool_size = 0).len(), 1);
         assert_eq!(faults(url, |database| database.deadline_seconds = f64::NAN).len(), 1);
         assert_eq!(faults(url, |database| database.queue_max = 0).len(), 1);
+    }
+
+    #[test]
+    fn an_address_in_a_variable_is_found_and_not_printed() {
+        let url = "postgres://a:secret@127.0.0.1/x";
+        for written in ["env:DATABASE_URL", url] {
+            let sources = Sources {
+                variables: [("DATABASE_URL".to_owned(), url.to_owned())].into(),
+                flags: vec![("database.url".to_owned(), written.to_owned())],
+                ..Sources::default()
+            };
+            let loaded = Config::load(&sources).unwrap();
+            assert_eq!(loaded.config.database.settings(Path::new("/data")).url, url);
+            let shown = format!("{} {:?}", loaded.print(), loaded.config.database);
+            assert!(!shown.contains("secret@"), "{shown}");
+        }
     }
 
     #[test]

@@ -493,6 +493,7 @@ impl Config {
             ("ops.key", self.ops.key.as_mut()),
             ("ops.previous_key", self.ops.previous_key.as_mut()),
             ("telemetry.otlp_secret", self.telemetry.otlp_secret.as_mut()),
+            ("database.url", self.database.url.as_mut()),
             ("feed.key", self.feed.key.as_mut()),
             ("keys.seal", self.keys.seal.as_mut()),
             ("keys.previous_seal", self.keys.previous_seal.as_mut()),

@@ -114,7 +114,8 @@ fn part_of(text: &str, dialect: Dialect) -> String {
 struct StatementHead {
     first: Vec<String>,
     depth: usize,
-    is_after_as: bool,
+    /// Whether the last word was a name, and a type may follow.
+    is_after_name: bool,
 }
 
 impl StatementHead {
@@ -130,7 +131,8 @@ impl StatementHead {
             Kind::Word if self.first.len() < 2 => self.first.push(token.text.to_ascii_uppercase()),
             Kind::Word | Kind::Quoted => {}
         }
-        self.is_after_as = token.is_word("AS");
+        let is_keyword = || BEFORE_NAMES.iter().any(|word| token.is_word(word));
+        self.is_after_name = token.kind != Kind::Sign && !is_keyword();
     }
 
     fn begins(&self, words: [&str; 2]) -> bool {
@@ -146,9 +148,12 @@ impl StatementHead {
         let depth = usize::from(self.is_table());
         (self.is_table() || self.begins(["ALTER", "TABLE"]))
             && self.depth == depth
-            && !self.is_after_as
+            && self.is_after_name
     }
 }
+
+/// Words that a column's name may follow, which may be that of a type: `ADD COLUMN text TEXT`.
+const BEFORE_NAMES: [&str; 7] = ["ADD", "AS", "COLUMN", "DROP", "EXISTS", "RENAME", "TO"];
 
 const IDENTITIES: [&[&str]; 2] = [
     &["BIGINT", "GENERATED", "ALWAYS", "AS", "IDENTITY", "PRIMARY", "KEY"],
@@ -219,7 +224,7 @@ CREATE INDEX l ON a (t);
 CREATE INDEX p ON a (t);
 -- both
 ALTER TABLE a ADD COLUMN e TEXT;
-CREATE TABLE z (q TEXT)";
+CREATE TABLE z (q TEXT, text TEXT)";
 
     #[test]
     fn sqlite_gets_its_own_types_and_strict_tables() {
@@ -228,7 +233,7 @@ CREATE TABLE z (q TEXT)";
 CREATE TABLE s (n INTEGER PRIMARY KEY AUTOINCREMENT) STRICT;
 CREATE INDEX l ON a (t);
 ALTER TABLE a ADD COLUMN e TEXT;
-CREATE TABLE z (q TEXT)
+CREATE TABLE z (q TEXT, text TEXT)
  STRICT";
         assert_eq!(ddl(TEXT, Dialect::Sqlite), wanted);
     }
@@ -240,7 +245,7 @@ CREATE TABLE z (q TEXT)
 CREATE TABLE s (n BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY);
 CREATE INDEX p ON a (t);
 ALTER TABLE a ADD COLUMN e TEXT COLLATE \"C\";
-CREATE TABLE z (q TEXT COLLATE \"C\")
+CREATE TABLE z (q TEXT COLLATE \"C\", text TEXT COLLATE \"C\")
 ";
         assert_eq!(ddl(TEXT, Dialect::Postgres), wanted);
     }
