@@ -56,6 +56,9 @@ pub(super) fn first_sequence(name: &str) -> Option<u64> {
     is_number.then(|| digits.parse().ok())?
 }
 
+/// A segment and its file.
+type Opened = (Segment, Box<dyn StorageFile>);
+
 /// All segments in order, the one that is written last.
 pub(super) struct Segments {
     pub(super) storage: Arc<dyn Storage>,
@@ -112,10 +115,7 @@ impl Segments {
 
     /// The segment with the record `sequence`, or the first one after it that has records; opened.
     /// The lock is held meanwhile, so that nothing is put in the file's place.
-    pub(super) fn open_at(
-        &self,
-        sequence: u64,
-    ) -> Result<Option<(Segment, Box<dyn StorageFile>)>, JournalError> {
+    pub(super) fn open_at(&self, sequence: u64) -> Result<Option<Opened>, JournalError> {
         let list = self.lock();
         let found = list.iter().find(|segment| sequence < segment.next_sequence);
         let Some(segment) = found else { return Ok(None) };
