@@ -222,9 +222,7 @@ pub async fn sweep(db: &Db, now_ms: i64) -> Result<u64, DbError> {
         let removed = db
             .system()
             .tx(now_ms, |tx, now_ms| {
-                Box::pin(async move {
-                    Ok::<_, DbError>(tx.execute(&SWEEP, params![*now_ms, SWEPT_MAX]).await?)
-                })
+                Box::pin(async move { tx.execute(&SWEEP, params![*now_ms, SWEPT_MAX]).await })
             })
             .await?;
         swept += removed;
