@@ -188,9 +188,11 @@ fn a_round_trip_changes_nothing() {
     let ledger = data.join("ledger.db");
     let connection = database(&ledger);
     connection.execute_batch(TABLES).expect("tables");
+    connection.execute_batch("BEGIN").expect("a transaction");
     for number in 0..5_000 {
         connection.execute("INSERT INTO debit VALUES (?1)", [number]).expect("a row");
     }
+    connection.execute_batch("COMMIT").expect("it is written");
     std::fs::create_dir_all(data.join("mail")).expect("a folder");
     tools::write(&data.join("mail/1.eml"), b"Subject: hello\r\n\r\n");
     // Nothing that points elsewhere, and nothing that belongs to a process.
