@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use api::cursor::CursorKeys;
+use api::i18n::Catalogue;
 use gateway::{Domain, Exporter, Gateway, Parts, State};
 use platform::config::{Config, IpPrefix};
 use platform::http::HttpLimits;
@@ -54,6 +55,7 @@ impl Control {
             domains: domains(),
             authenticator: None,
             cursor_keys: cursor_keys(data)?,
+            catalogue: catalogue()?,
             keys: None,
             readiness: gateway::Readiness::new(move || state(&readiness)),
             trusted_proxies: surroundings.trusted_proxies,
@@ -91,6 +93,11 @@ impl Control {
 fn cursor_keys(data: &DataDir) -> anyhow::Result<Arc<CursorKeys>> {
     let secret = secret_file::open_or_make(&data.path().join("keys/cursors"))?;
     Ok(Arc::new(CursorKeys::new(&secret, &[])))
+}
+
+/// What is said to people: the messages of every domain.
+fn catalogue() -> anyhow::Result<Arc<Catalogue>> {
+    Ok(Arc::new(Catalogue::new(&[]).map_err(anyhow::Error::msg)?))
 }
 
 fn state(readiness: &Readiness) -> State {
