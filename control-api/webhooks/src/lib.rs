@@ -37,3 +37,6 @@ pub use routes::{PERMISSIONS, WebhooksRead, WebhooksWrite, routes};
 pub use schema::SCHEMA;
 pub use secret::Secret;
 pub use service::{NewEndpoint, PatchEndpoint, Webhooks};
+
+#[cfg(test)]
+mod tests;

@@ -138,3 +138,6 @@ impl Mailer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
