@@ -8,13 +8,11 @@ use std::time::Duration;
 use api::caller::{AuthError, Authenticator, Caller, Credentials, Viewer};
 use api::cursor::CursorKeys;
 use api::i18n::Catalogue;
-use api::{Tenant, TenantId};
+use api::{ClientAddress, Tenant, TenantId};
 use axum::extract::Request;
 use axum::response::IntoResponse;
 use futures_util::future::BoxFuture;
-use gateway::{
-    Domain, Gateway, LoginField, Parts, Readiness, RouteClass, RouteRule, State,
-};
+use gateway::{Domain, Gateway, LoginField, Parts, Readiness, RouteClass, RouteRule, State};
 use platform::config::{Config, SourceFile, Sources};
 use platform::http::{HttpLimits, Listener, Server, serve};
 use platform::telemetry::{AccessSample, HttpMetrics, encode_metrics};
