@@ -224,7 +224,11 @@ impl Deliver {
         let mut tries = 0;
         let mut wake = 0;
         for _ in 0..self.options.batch {
-            let Some(target) = self.keep(leased).await? else { return Ok(tries) };
+            let Some(target) = self.keep(leased).await? else {
+                // Whoever turns it on again need not wait for the lease to end.
+                self.release(leased, 0, wake, 0).await?;
+                return Ok(tries);
+            };
             wake = target.wake;
             let Some(next) = self.next(leased).await? else {
                 let due_ms = self.next_due(leased).await?;
@@ -235,7 +239,10 @@ impl Deliver {
             tries += 1;
             match then {
                 Then::Next => {}
-                Then::Off => return Ok(tries),
+                Then::Off => {
+                    self.release(leased, 0, wake, 0).await?;
+                    return Ok(tries);
+                }
                 Then::Rest(until_ms) => {
                     self.release(leased, until_ms, wake, until_ms).await?;
                     return Ok(tries);

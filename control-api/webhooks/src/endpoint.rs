@@ -115,7 +115,7 @@ statements! {
     /// Gives a lease back, and sleeps until `$4`; when something was added since `$5`, no
     /// longer than it rests, `$6`.
     RELEASE: "UPDATE webhook_endpoint SET lease_owner = NULL, lease_until_ms = 0,
-            due_ms = CASE WHEN wake = $5 THEN $4 ELSE $6 END
+            due_ms = CASE WHEN wake = $5 THEN CAST($4 AS BIGINT) ELSE CAST($6 AS BIGINT) END
         WHERE tenant_id = $1 AND id = $2 AND lease_owner = $3";
 }
 
