@@ -4,6 +4,7 @@ pub mod accounts;
 mod authenticator;
 pub mod code;
 mod codes;
+pub mod device;
 pub mod email;
 pub mod keys;
 pub mod login;

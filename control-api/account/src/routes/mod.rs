@@ -1,6 +1,7 @@
 //! REST: from requests to use cases and back. No rule lives here.
 
 mod auth;
+mod device;
 mod me;
 mod mfa;
 mod profiles;
@@ -17,6 +18,7 @@ use crate::accounts::{Accounts, Client};
 pub fn routes(accounts: Accounts) -> OpenApiRouter {
     OpenApiRouter::new()
         .merge(auth::routes())
+        .merge(device::routes())
         .merge(me::routes())
         .merge(mfa::routes())
         .merge(profiles::routes())

@@ -1,5 +1,6 @@
 //! The domain on both engines.
 
+mod device;
 mod mfa;
 mod outbox;
 mod profiles;
