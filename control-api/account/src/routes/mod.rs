@@ -14,6 +14,8 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::accounts::{Accounts, Client};
 
+pub(crate) use auth::{read_device, read_registration};
+
 /// All routes of the domain.
 pub fn routes(accounts: Accounts) -> OpenApiRouter {
     OpenApiRouter::new()

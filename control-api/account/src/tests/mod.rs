@@ -6,4 +6,5 @@ mod outbox;
 mod profiles;
 mod races;
 mod router;
+mod rpc;
 mod sign_in;
