@@ -106,7 +106,7 @@ mod tests {
     fn faults(url: &str, change: impl Fn(&mut Database)) -> Vec<String> {
         let mut secret = Secret::reference("env:URL");
         let known = |_: &str| Some(url.to_owned());
-        secret.resolve(known).unwrap();
+        secret.resolve(known, &std::collections::BTreeMap::new()).unwrap();
         let mut database = Database { url: Some(secret), ..Database::default() };
         change(&mut database);
         let mut faults = Vec::new();
