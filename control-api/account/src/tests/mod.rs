@@ -6,3 +6,4 @@ mod profiles;
 mod races;
 mod router;
 mod sign_in;
+mod staff;
