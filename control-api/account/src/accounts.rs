@@ -76,6 +76,12 @@ pub trait AccountKeys: Send + Sync + 'static {
 
     fn check(&self, token: &str, now_ms: i64) -> Result<AccessClaims, api::AuthError>;
 
+    /// As [`Self::issue`], for a member of staff: a token of another audience.
+    fn issue_staff(&self, claims: &AccessClaims, now_ms: i64) -> Result<(String, i64), ApiError>;
+
+    /// As [`Self::check`]; takes no viewer's token, as that one takes none of staff.
+    fn check_staff(&self, token: &str, now_ms: i64) -> Result<AccessClaims, api::AuthError>;
+
     /// Seals `plain`; it opens with the same `context` alone.
     fn seal(&self, context: &[u8], plain: &[u8], now_ms: i64) -> Result<Vec<u8>, ApiError>;
 

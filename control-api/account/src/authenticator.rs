@@ -16,7 +16,11 @@ impl Authenticator for Accounts {
     ) -> BoxFuture<'a, Result<Caller, AuthError>> {
         Box::pin(async move {
             match credentials {
-                Credentials::Bearer(token) => self.viewer(tenant, token).await.map(Caller::Viewer),
+                Credentials::Bearer(token) => match self.viewer(tenant, token).await {
+                    // Not of the viewers' audience: it may be one of staff.
+                    Err(AuthError::Invalid) => self.staff(tenant, token).await.map(Caller::Staff),
+                    viewer => viewer.map(Caller::Viewer),
+                },
                 // Keys of machines are of another part of this domain.
                 Credentials::ApiKey(_) => Err(AuthError::Invalid),
             }
@@ -53,7 +57,7 @@ impl Accounts {
     }
 }
 
-fn unchecked(error: DbError) -> AuthError {
+pub(crate) fn unchecked(error: DbError) -> AuthError {
     match error.retry_after() {
         Some(pause) => AuthError::Unavailable {
             retry_after_seconds: u32::try_from(pause.as_secs()).unwrap_or(u32::MAX).max(1),

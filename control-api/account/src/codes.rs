@@ -41,6 +41,12 @@ pub const CODES: &[CodeEntry] = &[
         "Too many devices",
         "The plan allows fewer devices. Sign in again.",
     ),
+    entry(
+        "setup_token_invalid",
+        403,
+        "Setup token not good",
+        "It is wrong, older than an hour, or was used. A restart writes another while there is no staff.",
+    ),
     entry("session_not_found", 404, "No such session", "It has ended, or was never yours."),
     entry("too_many_attempts", 429, "Too many attempts", "Wait as long as `Retry-After` says."),
     entry("link_invalid", 400, "Link or code not good", "It is wrong, has expired or was used."),

@@ -10,6 +10,8 @@ use crate::accounts::{AccessClaims, AccountKeys};
 
 /// Audience of what viewers hold; staff have one of their own.
 const AUDIENCE: &str = "api";
+/// Audience of what staff hold.
+const STAFF_AUDIENCE: &str = "admin";
 /// Apps that sign in with a password are clients of ours.
 const CLIENT: &str = "streamverse";
 
@@ -31,12 +33,17 @@ impl PlatformKeys {
     }
 }
 
-impl AccountKeys for PlatformKeys {
-    fn issue(&self, claims: &AccessClaims, now_ms: i64) -> Result<(String, i64), ApiError> {
+impl PlatformKeys {
+    fn issue_for(
+        &self,
+        audience: &str,
+        claims: &AccessClaims,
+        now_ms: i64,
+    ) -> Result<(String, i64), ApiError> {
         let ring = self.keys.ring(Purpose::AccessTokens).map_err(internal)?;
         let new = NewToken {
             subject: &claims.user_id,
-            audience: AUDIENCE,
+            audience,
             client_id: CLIENT,
             tenant: &claims.tenant,
             session: Some(&claims.session_id),
@@ -50,8 +57,13 @@ impl AccountKeys for PlatformKeys {
         Ok((token, life_seconds))
     }
 
-    fn check(&self, token: &str, now_ms: i64) -> Result<AccessClaims, AuthError> {
-        let claims = self.verifier.verify(token, AUDIENCE, now_ms).map_err(refused)?;
+    fn check_for(
+        &self,
+        audience: &str,
+        token: &str,
+        now_ms: i64,
+    ) -> Result<AccessClaims, AuthError> {
+        let claims = self.verifier.verify(token, audience, now_ms).map_err(refused)?;
         Ok(AccessClaims {
             tenant: claims.tenant.clone(),
             user_id: claims.subject.clone(),
@@ -60,6 +72,24 @@ impl AccountKeys for PlatformKeys {
             tier: claims.tier.clone(),
             auth_epoch: i64::try_from(claims.epoch).unwrap_or(i64::MAX),
         })
+    }
+}
+
+impl AccountKeys for PlatformKeys {
+    fn issue(&self, claims: &AccessClaims, now_ms: i64) -> Result<(String, i64), ApiError> {
+        self.issue_for(AUDIENCE, claims, now_ms)
+    }
+
+    fn check(&self, token: &str, now_ms: i64) -> Result<AccessClaims, AuthError> {
+        self.check_for(AUDIENCE, token, now_ms)
+    }
+
+    fn issue_staff(&self, claims: &AccessClaims, now_ms: i64) -> Result<(String, i64), ApiError> {
+        self.issue_for(STAFF_AUDIENCE, claims, now_ms)
+    }
+
+    fn check_staff(&self, token: &str, now_ms: i64) -> Result<AccessClaims, AuthError> {
+        self.check_for(STAFF_AUDIENCE, token, now_ms)
     }
 
     fn seal(&self, context: &[u8], plain: &[u8], now_ms: i64) -> Result<Vec<u8>, ApiError> {

@@ -17,6 +17,7 @@ pub const SCHEMA: Schema = Schema {
             sql: include_str!("../migrations/0002_profiles.sql"),
         },
         Migration { version: 3, name: "jobs", sql: include_str!("../migrations/0003_jobs.sql") },
+        Migration { version: 4, name: "staff", sql: include_str!("../migrations/0004_staff.sql") },
     ],
     statements: &[
         crate::user::STATEMENTS,
@@ -27,5 +28,8 @@ pub const SCHEMA: Schema = Schema {
         crate::mfa::store::STATEMENTS,
         crate::profile::store::STATEMENTS,
         crate::watch::store::STATEMENTS,
+        crate::staff::store::STATEMENTS,
+        crate::staff::STATEMENTS_OF_SESSIONS,
+        crate::staff::setup::STATEMENTS,
     ],
 };

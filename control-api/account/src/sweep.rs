@@ -4,7 +4,7 @@ use platform::db::DbError;
 use platform::params;
 
 use crate::accounts::Accounts;
-use crate::{device, once, session, throttle, user};
+use crate::{device, once, session, staff, throttle, user};
 
 /// After this long an account that nobody has confirmed is none.
 const PENDING_MS: i64 = 7 * 24 * 3_600 * 1_000;
@@ -22,6 +22,8 @@ impl Accounts {
             (&device::store::SWEEP, now_ms),
             (&throttle::SWEEP, now_ms),
             (&session::store::SWEEP, now_ms),
+            (&staff::store::SWEEP_STEPS, now_ms),
+            (&staff::SWEEP_SESSIONS, now_ms),
             (&user::SWEEP_PENDING, now_ms - PENDING_MS),
         ];
         let mut removed = 0;

@@ -45,7 +45,18 @@ pub(crate) async fn worlds() -> Vec<World> {
 
 /// The domain on one engine, with an outbox of the caller's.
 pub(crate) fn world_with(engine: Engine, tier: Tier, outbox: Arc<dyn Outbox>) -> World {
-    World::build(engine, tier, outbox)
+    World::build(engine, tier, outbox, Arc::new(TestKeys))
+}
+
+/// The domain on each engine beside the real audit log, with keys of the caller's.
+pub(crate) async fn worlds_with_keys(keys: Arc<dyn AccountKeys>) -> Vec<World> {
+    let build = |engine| {
+        let kept = Arc::new(Kept::default());
+        let world = World::build(engine, OneTier::default().0, kept.clone(), keys.clone());
+        World { outbox: kept, ..world }
+    };
+    let engines = engines(&[crate::SCHEMA, platform::audit::SCHEMA]).await;
+    engines.into_iter().map(build).collect()
 }
 
 impl World {
@@ -54,14 +65,19 @@ impl World {
         Self { outbox: kept.clone(), ..world_with(engine, tier, kept) }
     }
 
-    fn build(engine: Engine, tier: Tier, outbox: Arc<dyn Outbox>) -> Self {
+    fn build(
+        engine: Engine,
+        tier: Tier,
+        outbox: Arc<dyn Outbox>,
+        keys: Arc<dyn AccountKeys>,
+    ) -> Self {
         let now_ms = Arc::new(AtomicI64::new(START_MS));
         let clock = now_ms.clone();
         let accounts = Accounts::new(Parts {
             db: engine.db.clone(),
             hashes: HashPool::new(2, 1_000),
             tiers: Arc::new(OneTier(tier)),
-            keys: Arc::new(TestKeys),
+            keys,
             outbox,
             clock: Arc::new(move || clock.load(Ordering::SeqCst)),
             settings: Settings {
@@ -198,8 +214,13 @@ fn tag(context: &[u8], bytes: &[u8]) -> Vec<u8> {
     hmac::sign(&key, &of).as_ref().to_vec()
 }
 
-impl AccountKeys for TestKeys {
-    fn issue(&self, claims: &AccessClaims, now_ms: i64) -> Result<(String, i64), ApiError> {
+impl TestKeys {
+    fn issue_for(
+        &self,
+        audience: &[u8],
+        claims: &AccessClaims,
+        now_ms: i64,
+    ) -> Result<(String, i64), ApiError> {
         let expires_s = now_ms / 1_000 + LIFE_SECONDS;
         let members = HashMap::from([
             ("tenant", Some(claims.tenant.clone())),
@@ -211,14 +232,19 @@ impl AccountKeys for TestKeys {
             ("expires", Some(expires_s.to_string())),
         ]);
         let body = serde_json::to_vec(&members).expect("texts");
-        let signature = URL_SAFE_NO_PAD.encode(tag(b"token", &body));
+        let signature = URL_SAFE_NO_PAD.encode(tag(audience, &body));
         Ok((format!("{}.{signature}", URL_SAFE_NO_PAD.encode(body)), LIFE_SECONDS))
     }
 
-    fn check(&self, token: &str, now_ms: i64) -> Result<AccessClaims, AuthError> {
+    fn check_for(
+        &self,
+        audience: &[u8],
+        token: &str,
+        now_ms: i64,
+    ) -> Result<AccessClaims, AuthError> {
         let (body, signature) = token.split_once('.').ok_or(AuthError::Invalid)?;
         let body = URL_SAFE_NO_PAD.decode(body).map_err(|_| AuthError::Invalid)?;
-        if URL_SAFE_NO_PAD.encode(tag(b"token", &body)) != signature {
+        if URL_SAFE_NO_PAD.encode(tag(audience, &body)) != signature {
             return Err(AuthError::Invalid);
         }
         let members: HashMap<String, Option<String>> =
@@ -236,6 +262,24 @@ impl AccountKeys for TestKeys {
             tier: text("tier"),
             auth_epoch: number("epoch").unwrap_or_default(),
         })
+    }
+}
+
+impl AccountKeys for TestKeys {
+    fn issue(&self, claims: &AccessClaims, now_ms: i64) -> Result<(String, i64), ApiError> {
+        self.issue_for(b"token", claims, now_ms)
+    }
+
+    fn check(&self, token: &str, now_ms: i64) -> Result<AccessClaims, AuthError> {
+        self.check_for(b"token", token, now_ms)
+    }
+
+    fn issue_staff(&self, claims: &AccessClaims, now_ms: i64) -> Result<(String, i64), ApiError> {
+        self.issue_for(b"staff token", claims, now_ms)
+    }
+
+    fn check_staff(&self, token: &str, now_ms: i64) -> Result<AccessClaims, AuthError> {
+        self.check_for(b"staff token", token, now_ms)
     }
 
     fn seal(&self, context: &[u8], plain: &[u8], _: i64) -> Result<Vec<u8>, ApiError> {

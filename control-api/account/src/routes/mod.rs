@@ -24,6 +24,7 @@ pub fn routes(accounts: Accounts) -> OpenApiRouter {
         .merge(me::routes())
         .merge(mfa::routes())
         .merge(profiles::routes())
+        .merge(crate::staff::routes())
         .with_state(accounts)
 }
 
@@ -36,6 +37,9 @@ pub const LOGIN_ROUTES: &[(&str, &str)] = &[
     ("/v1/auth/password/forgot", "email"),
     ("/v1/auth/password/reset", "token"),
     ("/v1/auth/mfa/verify", "mfa_token"),
+    ("/v1/admin/auth/setup", "email"),
+    ("/v1/admin/auth/login", "email"),
+    ("/v1/admin/auth/mfa", "mfa_token"),
 ];
 
 impl<S: Sync> FromRequestParts<S> for Client {

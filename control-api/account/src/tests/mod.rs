@@ -8,3 +8,4 @@ mod races;
 mod router;
 mod rpc;
 mod sign_in;
+mod staff;

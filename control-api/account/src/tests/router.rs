@@ -12,10 +12,10 @@ use tower::ServiceExt as _;
 use crate::testing::{PASSWORD, World, worlds};
 
 /// The routes with what the gateway puts in front of them.
-struct App(Router);
+pub(super) struct App(Router);
 
 impl App {
-    fn new(world: &World, tenant: &str) -> Self {
+    pub(super) fn new(world: &World, tenant: &str) -> Self {
         let (router, _) = crate::routes(world.accounts.clone()).split_for_parts();
         let tenant = Tenant(platform::db::TenantId::new(tenant).unwrap());
         let authenticator: Arc<dyn Authenticator> = world.accounts.authenticator();
@@ -30,7 +30,7 @@ impl App {
         )
     }
 
-    async fn ask(
+    pub(super) async fn ask(
         &self,
         (method, path): (Method, &str),
         token: Option<&str>,
@@ -53,7 +53,7 @@ impl App {
         (status, serde_json::from_slice(&body).unwrap_or(Value::Null))
     }
 
-    async fn post(&self, path: &str, body: Value) -> (StatusCode, Value) {
+    pub(super) async fn post(&self, path: &str, body: Value) -> (StatusCode, Value) {
         self.ask((Method::POST, path), None, Some(body)).await
     }
 }
