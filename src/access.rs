@@ -4,14 +4,16 @@
 //! [`crate::cdn`]; here lie what they need (keys, revocations, trusted proxies, the clock) and how a
 //! refusal is told. A request with a native token in its path is judged by that alone.
 
+mod target;
+
 use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use edge::cdn::{Refusal, Renewal, UrlSpace};
 use edge::gate::{self, Admitted, Denied};
-use edge::target::{SignedTarget, Target, TargetError, same_authority};
+use edge::target::{SignedTarget, Target};
 use http::header::{self, HeaderValue};
-use http::{HeaderMap, Request, Response, StatusCode, Uri, Version};
+use http::{HeaderMap, Request, Response, StatusCode};
 use origin::body::MediaBody;
 use origin::{allow_every_origin, problem_with};
 use platform::DataDir;
@@ -26,6 +28,8 @@ use prometheus_client::registry::Registry;
 
 use crate::cdn::{Afterwards, CdnTokens, Credentials, Ledgers, Replays, Verified};
 use crate::clock;
+
+use target::{at, raw_target, read_target, refuse_target};
 
 /// Decides about requests for media. Clones share everything.
 #[derive(Clone)]
@@ -471,52 +475,10 @@ fn is_cdn_guess(refusal: &Refusal) -> bool {
     )
 }
 
-/// The request by its canonical target.
-#[allow(clippy::result_large_err, reason = "the answer is sent as it is")]
-fn at(request: Request<()>, target: &Target) -> Result<Request<()>, Response<MediaBody>> {
-    let (mut parts, ()) = request.into_parts();
-    parts.uri = Uri::try_from(target.key()).map_err(|_| refuse_target(&TargetError::Form))?;
-    Ok(Request::from_parts(parts, ()))
-}
-
-/// The target of a request. An absolute form, and HTTP/2's `:authority`, must agree with `Host`
-/// where there is one: who believes which of two names is how requests are smuggled.
-fn read_target(request: &Request<()>) -> Result<SignedTarget<'_>, TargetError> {
-    SignedTarget::parse(raw_target(request)?)
-}
-
-/// The same, as it was sent.
-fn raw_target(request: &Request<()>) -> Result<&str, TargetError> {
-    let uri = request.uri();
-    let mut hosts = request.headers().get_all(header::HOST).iter();
-    let host = hosts.next();
-    // RFC 9112 3.2: a request without `Host`, or with two, is refused.
-    let is_missing = host.is_none() && request.version() == Version::HTTP_11;
-    if is_missing || hosts.next().is_some() {
-        return Err(TargetError::Form);
-    }
-    if let (Some(authority), Some(host)) = (uri.authority(), host) {
-        let is_same = host.to_str().is_ok_and(|host| same_authority(authority.as_str(), host));
-        if !is_same {
-            return Err(TargetError::Form);
-        }
-    }
-    Ok(uri.path_and_query().ok_or(TargetError::Form)?.as_str())
-}
-
 fn client<T>(request: &Request<T>, trusted_proxies: &[IpPrefix]) -> Option<IpAddr> {
     let connection = request.extensions().get::<Connection>()?;
     let headers: &HeaderMap = request.headers();
     client_address(connection.peer, headers, trusted_proxies)
-}
-
-fn refuse_target(error: &TargetError) -> Response<MediaBody> {
-    let status = match error {
-        TargetError::TooLong => StatusCode::URI_TOO_LONG,
-        _ => StatusCode::BAD_REQUEST,
-    };
-    let problem = problem_with(status, "invalid_target", &error.to_string());
-    for_every_origin(problem)
 }
 
 /// Players read why they are refused, wherever their page comes from.

@@ -97,7 +97,8 @@ async fn serve_until_told(
     let (sample_sender, sample) = watch::channel(AccessSample::from(&config.log));
     let keys = Keys::from_config(config, data.path())?;
     let access = Access::new(config, data, &keys, arguments.open)?;
-    let key_room = KeyRoom::new(keys.clone(), access.clone(), ownership.clone(), &config.keys.rotate_days);
+    let key_room =
+        KeyRoom::new(keys.clone(), access.clone(), ownership.clone(), &config.keys.rotate_days);
     let is_edge = is_edge_alone(arguments);
     let front = Front::new(config, !is_edge)?;
     let plays_media = plays(arguments, &[Role::Edge, Role::Origin]);

@@ -11,27 +11,17 @@ use api::i18n::Catalogue;
 use notification::{Letter, Opener, Sender};
 use platform::DataDir;
 use platform::config::Config;
-use platform::db::{Db, Schema};
+use platform::db::Db;
 use platform::events::{Relay, RelayOptions, Retention, retain};
 use platform::keyring::{Keys, Purpose};
 use platform::mail::Mailer;
 use platform::outbound::Outbound;
-use platform::resilience::ResilienceMetrics;
 use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 use webhooks::{Deliver, DeliverOptions, Webhooks};
 
 use crate::clock;
-
-/// Every table of the control role, whichever domains this process runs: a database is one thing.
-pub const SCHEMAS: &[Schema] = &[
-    platform::events::SCHEMA,
-    platform::audit::SCHEMA,
-    api::SCHEMA,
-    account::SCHEMA,
-    notification::SCHEMA,
-    webhooks::SCHEMA,
-];
+use crate::database::SCHEMAS;
 
 /// Keys that domains sign and seal with.
 const PURPOSES: &[Purpose] =
@@ -54,7 +44,6 @@ pub struct House {
     pub accounts: Accounts,
     pub webhooks: Webhooks,
     pub sender: Sender,
-    mail_metrics: ResilienceMetrics,
 }
 
 impl House {
@@ -64,7 +53,8 @@ impl House {
     /// When one of them can't be opened; the message names the cure.
     pub async fn open(config: &Config, data: &DataDir, keys: &Keys) -> anyhow::Result<Self> {
         let settings = config.database.settings(data.path());
-        let db = Db::open_with(&settings, SCHEMAS).await.context("the database can't be opened")?;
+        let db =
+            Db::open_with(&settings, &SCHEMAS).await.context("the database can't be opened")?;
         let rings = keys.clone();
         let made = move || rings.ensure(PURPOSES, clock::signed_ms());
         // The primes of RSA are looked for on a thread that may take its time.
@@ -73,23 +63,19 @@ impl House {
         let catalogue = Arc::new(Catalogue::new(&messages).map_err(anyhow::Error::msg)?);
         let outbound = Outbound::new(&config.outbound)?;
         let accounts = accounts(config, &db, keys);
-        let mail_metrics = ResilienceMetrics::default();
         let breaker = config.outbound.clone();
-        let mailer =
-            Mailer::open(&config.mail, data.path(), breaker, mail_metrics.service("mail"))?;
+        let counted = outbound.resilience().of("mail");
+        let mailer = Mailer::open(&config.mail, data.path(), breaker, counted)?;
         let messages = Arc::clone(&catalogue);
-        let sender =
-            Sender::new(db.clone(), mailer, messages, opener(&accounts), clock::signed_ms);
-        let webhooks =
-            Webhooks::new(db.clone(), keys.clone(), outbound.clone(), clock::signed_ms);
+        let sender = Sender::new(db.clone(), mailer, messages, opener(&accounts), clock::signed_ms);
+        let webhooks = Webhooks::new(db.clone(), keys.clone(), outbound.clone(), clock::signed_ms);
         let keys = keys.clone();
-        Ok(Self { db, keys, outbound, catalogue, accounts, webhooks, sender, mail_metrics })
+        Ok(Self { db, keys, outbound, catalogue, accounts, webhooks, sender })
     }
 
     pub fn register_metrics(&self, registry: &mut Registry) {
         self.db.register_metrics(registry);
         self.outbound.register_metrics(registry);
-        self.mail_metrics.register(registry);
         self.sender.metrics().register(registry);
         self.webhooks.register_metrics(registry);
         self.catalogue.register(registry);
@@ -97,10 +83,8 @@ impl House {
 
     /// Carries events to the consumers of the domains that run here.
     pub fn relay(&self, runs: impl Fn(&str) -> bool) -> Relay {
-        let consumers = [
-            ("notification", notification::consumer()),
-            ("webhooks", webhooks::consumer()),
-        ];
+        let consumers =
+            [("notification", notification::consumer()), ("webhooks", webhooks::consumer())];
         let consumers = consumers.into_iter().filter(|(domain, _)| runs(domain));
         let consumers = consumers.map(|(_, consumer)| consumer).collect();
         Relay::new(self.db.clone(), consumers, RelayOptions::default())
@@ -122,9 +106,8 @@ impl House {
             if let Err(error) = api::idempotency::sweep(&self.db, now_ms).await {
                 tracing::warn!(%error, "remembered answers stay for now");
             }
-            let retention = Retention {
-                age_ms: i64::try_from(EVENTS_KEPT.as_millis()).unwrap_or(i64::MAX),
-            };
+            let retention =
+                Retention { age_ms: i64::try_from(EVENTS_KEPT.as_millis()).unwrap_or(i64::MAX) };
             if let Err(error) = retain(&self.db, retention, now_ms).await {
                 tracing::warn!(%error, "old events stay for now");
             }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use api::cursor::CursorKeys;
 use gateway::{Domain, Exporter, Gateway, LoginField, Parts, RouteClass, RouteRule, State};
 use platform::config::{Config, IpPrefix};
-use platform::http::HttpLimits;
 use platform::events::Relay;
+use platform::http::HttpLimits;
 use platform::keyring::Keys;
 use platform::telemetry::{AccessSample, HttpMetrics};
 use platform::{DataDir, secret_file};
@@ -19,7 +19,6 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::media::Readiness;
 use house::House;
-pub use house::SCHEMAS;
 
 /// Time that the listener gives beyond the gateway's own limits, so that it is the gateway that
 /// answers.
@@ -49,10 +48,9 @@ pub struct Control {
 
 /// Every domain. `[control] domains` selects among them.
 fn domains(house: &House, stop: &watch::Receiver<bool>) -> Vec<Domain> {
-    let rules = account::LOGIN_ROUTES.iter().map(|&(route, field)| RouteRule {
-        route,
-        class: RouteClass::Login(LoginField(field)),
-    });
+    let rules = account::LOGIN_ROUTES
+        .iter()
+        .map(|&(route, field)| RouteRule { route, class: RouteClass::Login(LoginField(field)) });
     let sender = house.sender.clone();
     let (mail, hooks) = (stop.clone(), stop.clone());
     vec![

@@ -179,7 +179,12 @@ mod tests {
         assert!(caller(&call("a", None)).await.unwrap().is_none());
     }
 
-    crate::permissions! { Export = "things:export", "Read all things."; }
+    struct Export;
+
+    impl Permission for Export {
+        const NAME: &'static str = "things:export";
+        const ABOUT: &'static str = "Read all things.";
+    }
 
     #[test]
     fn causes_do_not_travel() {

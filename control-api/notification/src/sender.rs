@@ -50,7 +50,11 @@ pub struct SenderMetrics {
 
 impl SenderMetrics {
     pub fn register(&self, registry: &mut Registry) {
-        registry.register("mail_sent", "Messages that a server or a folder took", self.sent.clone());
+        registry.register(
+            "mail_sent",
+            "Messages that a server or a folder took",
+            self.sent.clone(),
+        );
         let help = "Attempts to send a message that failed and are made again";
         registry.register("mail_put_off", help, self.put_off.clone());
         let help = "Messages that were given up";

@@ -20,8 +20,7 @@ statements! {
         scans "a test's queue is short";
 }
 
-const WATCHED: Schema =
-    Schema { statements: &[crate::queue::STATEMENTS, STATEMENTS], ..SCHEMA };
+const WATCHED: Schema = Schema { statements: &[crate::queue::STATEMENTS, STATEMENTS], ..SCHEMA };
 
 static NOW_MS: AtomicI64 = AtomicI64::new(1_700_000_000_000);
 
@@ -159,8 +158,7 @@ async fn what_waits_is_forgotten_with_its_person() {
         publish(db, "u1", "verify", "a b").await;
         publish(db, "u2", "verify", "a b").await;
         Relay::new(db.clone(), vec![consumer()], RelayOptions::default()).drain().await.unwrap();
-        let erased =
-            db.tenant(&tenant()).tx((), |tx, ()| Box::pin(erase(tx, "u1"))).await.unwrap();
+        let erased = db.tenant(&tenant()).tx((), |tx, ()| Box::pin(erase(tx, "u1"))).await.unwrap();
         assert_eq!(erased, 1);
         assert_eq!(states(db).await.len(), 1);
     }

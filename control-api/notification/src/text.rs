@@ -14,7 +14,11 @@ pub const LOCALES: Domain = &[
 ///
 /// Links and codes stand on lines of their own and are never values of a message: what people copy
 /// holds no invisible characters.
-pub(crate) fn write(language: &Language, template: &str, letter: &Letter) -> Option<(String, String)> {
+pub(crate) fn write(
+    language: &Language,
+    template: &str,
+    letter: &Letter,
+) -> Option<(String, String)> {
     let (name, ending) = match template {
         "verify" => ("verify", "mail-ignore"),
         "reset_password" => ("reset", "mail-ignore"),

@@ -100,13 +100,15 @@ pub(super) fn check_database(database: &Database, fail: &mut impl FnMut(&str, St
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::config::{Config, Sources};
 
     fn faults(url: &str, change: impl Fn(&mut Database)) -> Vec<String> {
         let mut secret = Secret::reference("env:URL");
         let known = |_: &str| Some(url.to_owned());
-        secret.resolve(known).unwrap();
+        secret.resolve(known, &BTreeMap::new()).unwrap();
         let mut database = Database { url: Some(secret), ..Database::default() };
         change(&mut database);
         let mut faults = Vec::new();

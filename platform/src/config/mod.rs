@@ -20,6 +20,7 @@ mod keys;
 mod mail;
 mod model;
 mod outbound;
+mod preset;
 mod print;
 mod reload;
 mod secret;
@@ -51,11 +52,11 @@ pub use guard::{Cmcd, Cmsd, Load, Prefetch, RateLimit};
 pub use keyring::{Keys, RotateDays};
 pub use mail::Mail;
 pub use model::{
-    Acme, AcmeChallenge, Addressing, Cache, ClientAuth, Config, Data, Limits, Log, LogFormat,
-    Media, Net, Objects, Ops, Packager, Packaging, Preset, Protection, S3, SigningAlgorithm,
-    SigningKey, Tls, TlsCertificate, TlsVersion,
+    Acme, AcmeChallenge, Cache, ClientAuth, Config, Data, Limits, Log, LogFormat, Media, Net,
+    Objects, Ops, Packager, S3, SigningAlgorithm, SigningKey, Tls, TlsCertificate, TlsVersion,
 };
 pub use outbound::{Outbound, OutboundPeer};
+pub use preset::{Addressing, Packaging, Preset, Protection};
 pub use reload::Changes;
 pub use secret::Secret;
 pub use upstream::{Fetch, Shield, Upstream, UpstreamProtocol};

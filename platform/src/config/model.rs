@@ -16,6 +16,7 @@ use super::guard::{Cmcd, Cmsd, Load, Prefetch, RateLimit};
 use super::keyring::Keys;
 use super::mail::Mail;
 use super::outbound::Outbound;
+use super::preset::{Addressing, Packaging, Preset, Protection};
 use super::secret::Secret;
 use super::upstream::{Fetch, Shield, Upstream};
 use super::value::{ByteCount, IpPrefix, Listen};
@@ -264,48 +265,6 @@ pub enum LogFormat {
 pub struct Net {
     /// Networks whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpPrefix>,
-}
-
-/// `[[preset]]`: a packaging that URLs can name, beside the built-in ones.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct Preset {
-    pub name: String,
-    pub packaging: Packaging,
-    #[serde(default)]
-    pub addressing: Addressing,
-    #[serde(default)]
-    pub protection: Protection,
-}
-
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Packaging {
-    Cmaf,
-    Ts,
-}
-
-/// How a preset's segments are found.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Addressing {
-    /// A file a segment.
-    #[default]
-    Segments,
-    /// Byte ranges of one file a track; cmaf only.
-    SingleFile,
-}
-
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Protection {
-    #[default]
-    None,
-    Cenc,
-    Cbcs,
-    #[serde(rename = "aes-128")]
-    Aes128,
-    SampleAes,
 }
 
 /// `[[signing_key]]`: a key of signed URLs.

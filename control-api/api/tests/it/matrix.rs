@@ -7,7 +7,7 @@ use platform::db::testing;
 
 use crate::things;
 
-pub struct Plain;
+struct Plain;
 
 impl Tokens for Plain {
     fn token<'a>(&'a self, who: &'a Who) -> BoxFuture<'a, String> {

@@ -137,7 +137,18 @@ fn failed(action: &str, path: &Path, error: &rusqlite::Error) -> DbError {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use super::*;
+
+    /// Ends the writers of a test, also when one of its assertions fails.
+    struct Over<'a>(&'a AtomicBool);
+
+    impl Drop for Over<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
 
     const TABLES: &str = "PRAGMA journal_mode = WAL; CREATE TABLE a (n INTEGER) STRICT;
         CREATE TABLE b (n INTEGER) STRICT; INSERT INTO a VALUES (0); INSERT INTO b VALUES (0)";
@@ -155,14 +166,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("live.db");
         Connection::open(&path).unwrap().execute_batch(TABLES).unwrap();
-        let is_over = std::sync::atomic::AtomicBool::new(false);
-        let over = std::sync::atomic::Ordering::Relaxed;
+        let is_over = AtomicBool::new(false);
         std::thread::scope(|scope| {
+            let _over = Over(&is_over);
             for _ in 0..3 {
                 scope.spawn(|| {
                     let writer = open_existing(&path).unwrap();
                     writer.execute_batch("PRAGMA synchronous = OFF").unwrap();
-                    while !is_over.load(over) {
+                    while !is_over.load(Ordering::Relaxed) {
                         let step = "BEGIN IMMEDIATE; INSERT INTO a VALUES (1);
                             INSERT INTO b VALUES (-1); COMMIT";
                         writer.execute_batch(step).unwrap();
@@ -184,7 +195,6 @@ mod tests {
                 last = a;
                 assert_eq!(inspect(&copy).unwrap().damages, Vec::<String>::new());
             }
-            is_over.store(true, over);
             assert!(0 < last);
         });
     }
