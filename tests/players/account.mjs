@@ -170,6 +170,7 @@ const CHECKS = [
     const secret = (await page.locator('#totp-secret').innerText()).replaceAll(' ', '');
     await page.getByLabel('Code').fill(totp(secret));
     await press(page, 'Confirm');
+    await page.locator('#recovery-codes li').first().waitFor();
     recoveryCodes = await page.locator('#recovery-codes li').allInnerTexts();
     demand(recoveryCodes.length >= 8, `${recoveryCodes.length} recovery codes`);
     await press(page, 'I have kept them');

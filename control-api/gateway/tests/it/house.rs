@@ -12,7 +12,9 @@ use api::{ClientAddress, Tenant, TenantId};
 use axum::extract::Request;
 use axum::response::IntoResponse;
 use futures_util::future::BoxFuture;
-use gateway::{Domain, Gateway, LoginField, PageFile, Parts, Readiness, RouteClass, RouteRule, State};
+use gateway::{
+    Domain, Gateway, LoginField, PageFile, Parts, Readiness, RouteClass, RouteRule, State,
+};
 use platform::config::{Config, SourceFile, Sources};
 use platform::http::{HttpLimits, Listener, Server, serve};
 use platform::telemetry::{AccessSample, HttpMetrics, encode_metrics};
