@@ -17,6 +17,7 @@
 #   page      the page, used as a viewer does
 #   clients   HTTP/1.1, HTTP/2 and HTTP/3 over TLS, by libcurl and aioquic
 #   http3     Chromium over HTTP/3
+#   account   the account page, used as a person does who registers
 #   api       made-up requests to every operation of an OpenAPI document, as every role
 #   signed    the players over HTTP/2 and HTTP/3, by signed URLs, through an edge in front of an origin
 #
@@ -37,7 +38,7 @@ SCHEMATHESIS=schemathesis==4.32.5
 HTTP3_CLIENTS=(aioquic==1.2.0 curl_cffi==0.17.0)
 # Judges of tokens, and of the double of Vault.
 KEY_JUDGES=(PyJWT==2.10.1 cryptography==50.0.2 hvac==2.4.0)
-PARTS=${STREAMVERSE_PARTS:-cargo keys web harness ingest players page clients http3 api signed}
+PARTS=${STREAMVERSE_PARTS:-cargo keys web harness ingest players page clients http3 account api signed}
 SHIELD_SECRET=a-secret-of-the-tests
 JOBS=2 # browser pages at once: with more, pictures are dropped on two cores
 
@@ -196,18 +197,20 @@ ingest_all() {
   echo "$ingested passed, $refused failed"
 }
 
-# start_server NAME ARGUMENT...: leaves the server's addresses in BASE and HTTPS, what it said in
+# start_server NAME ARGUMENT...: leaves the server's addresses in BASE, HTTPS and
+# CONTROL (which listens where CONTROL_HTTP says), what it said in
 # $WORK/NAME.err.
 start_server() {
   local name=$1 out=$WORK/$1.out tries
   shift
-  STREAMVERSE__MEDIA__HTTP=127.0.0.1:0 STREAMVERSE__MEDIA__HTTPS=127.0.0.1:0 STREAMVERSE__OPS__HTTP=127.0.0.1:0 STREAMVERSE__CONTROL__HTTP=off STREAMVERSE__CONTROL__HTTPS=off STREAMVERSE__CONTROL__GRPC=off STREAMVERSE__LOG__LEVEL=warn \
+  STREAMVERSE__MEDIA__HTTP=127.0.0.1:0 STREAMVERSE__MEDIA__HTTPS=127.0.0.1:0 STREAMVERSE__OPS__HTTP=127.0.0.1:0 STREAMVERSE__CONTROL__HTTP=${CONTROL_HTTP:-off} STREAMVERSE__CONTROL__HTTPS=off STREAMVERSE__CONTROL__GRPC=off STREAMVERSE__LOG__LEVEL=warn \
     "$BINARY" serve "$@" > "$out" 2> "$WORK/$name.err" &
   SERVER_PIDS+=($!)
   for ((tries = 0; tries < 100; tries++)); do
     BASE=$(sed -nE 's/^ready .*"media_http":"([^"]+)".*/http:\/\/\1/p' "$out")
     HTTPS=$(sed -nE 's/^ready .*"media_https":"([^"]+)".*/\1/p' "$out")
-    [[ -n $BASE ]] && return
+    CONTROL=$(sed -nE 's/^ready .*"control_http":"([^"]+)".*/http:\/\/\1/p' "$out")
+    grep -q '^ready ' "$out" && return
     kill -0 "${SERVER_PIDS[-1]}" 2> /dev/null || break
     sleep 0.1
   done
@@ -250,6 +253,14 @@ play_signed() {
     --cases "$WORK/signed.json" --only "$only" --jobs "$JOBS" --tries 2
 }
 
+# Everything in this run comes from one address.
+start_accounts() {
+  printf '[control.rate_limit]\nexempt = ["127.0.0.0/8"]\n' > "$WORK/account.toml"
+  CONTROL_HTTP=127.0.0.1:0 start_server account --roles control --config "$WORK/account.toml" --data "$WORK/account"
+}
+
+use_account() { node tests/players/account.mjs --base "$CONTROL" --mail "$WORK/account/mail"; }
+
 use_page() { node tests/players/page.mjs --base "$BASE" --title bunny; }
 
 # The example domain of the crate `api`, as everybody; the server's own document follows.
@@ -289,6 +300,11 @@ if wanted ingest; then
   part clients count_last_line ask_clients
   part http3 count_last_line play_http3
   stop_servers
+  if wanted account; then
+    start_accounts
+    part account count_last_line use_account
+    stop_servers
+  fi
   for protocol in h2 h3; do
     wanted signed || continue
     start_pair "$protocol"

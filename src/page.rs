@@ -1,4 +1,5 @@
-//! The page that plays every title: shown by a server that runs open.
+//! The pages: one plays every title, shown by a server that runs open; one is for accounts, shown
+//! by the control listener.
 
 use bytes::Bytes;
 use http::HeaderValue;
@@ -34,6 +35,45 @@ pub fn file(path: &str) -> Option<Entity> {
     };
     let caching = if path == "/" { Caching::NoStore } else { Caching::Immutable };
     Some(entity(content_type(name), caching, bytes))
+}
+
+/// Addresses of the account page, which all are one document; its script shows what is asked for.
+const ACCOUNT_VIEWS: [&str; 8] = [
+    "/",
+    "/register",
+    "/verify",
+    "/forgot-password",
+    "/reset-password",
+    "/confirm-email",
+    "/profiles",
+    "/security",
+];
+
+const ACCOUNT_MISSING: &str = "<!doctype html><meta charset=utf-8><title>StreamVerse</title>\
+<p>This binary was built without the account page. Bundle it with <code>make web</code> and build \
+again; the API is described at <a href=/docs>/docs</a>.";
+
+/// The account page, for the gateway.
+pub fn account_files() -> Vec<gateway::PageFile> {
+    let ours = |(name, bytes): &(&'static str, &'static [u8])| {
+        Some((name.strip_prefix("account")?, *bytes))
+    };
+    let ours: Vec<_> = FILES.iter().filter_map(ours).collect();
+    let index = ours.iter().find(|(path, _)| *path == "/index.html").map(|(_, bytes)| *bytes);
+    let views = ACCOUNT_VIEWS.map(|path| gateway::PageFile {
+        path,
+        media_type: content_type("index.html"),
+        is_immutable: false,
+        bytes: index.unwrap_or(ACCOUNT_MISSING.as_bytes()),
+    });
+    let files = ours.into_iter().filter(|(path, _)| path.starts_with("/page/"));
+    let files = files.map(|(path, bytes)| gateway::PageFile {
+        path,
+        media_type: content_type(path),
+        is_immutable: true,
+        bytes,
+    });
+    views.into_iter().chain(files).collect()
 }
 
 /// Headers that keep the page to its own files.

@@ -84,6 +84,7 @@ impl Control {
             cursor_keys: cursor_keys(data)?,
             catalogue: Arc::clone(&house.catalogue),
             keys: Some(house.key_set()),
+            pages: &crate::page::account_files(),
             readiness: gateway::Readiness::new(move || state(&readiness)),
             trusted_proxies: surroundings.trusted_proxies,
             http_metrics: surroundings.http_metrics,

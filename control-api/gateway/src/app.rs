@@ -61,6 +61,7 @@ use crate::layer::places::Places;
 use crate::layer::rates::{Quota, Rates};
 use crate::layer::{caller, content, cors, deadline, headers, panics, transform, unreadable};
 use crate::metrics::Metrics;
+use crate::pages::{self, PageFile};
 use crate::readiness::Readiness;
 use crate::refusal::{CODES, Dialect, Refusal, in_grpc};
 use crate::settings::Settings;
@@ -77,6 +78,8 @@ pub struct Parts<'a> {
     pub catalogue: Arc<Catalogue>,
     /// The public keys of tokens.
     pub keys: Option<KeySet>,
+    /// Files outside `/v1`; their paths are apart from each other and from those of the gateway.
+    pub pages: &'a [PageFile],
     pub readiness: Readiness,
     pub trusted_proxies: watch::Receiver<Vec<IpPrefix>>,
     pub http_metrics: HttpMetrics,
@@ -152,6 +155,7 @@ impl Gateway {
         let grpc::Built { router: rpc_router, methods, health } = services.build()?;
         let templates = document.paths.paths.keys().cloned();
         let templates = templates.chain(system::PATHS.map(str::to_owned)).chain(methods);
+        let templates = templates.chain(parts.pages.iter().map(|file| file.path.to_owned()));
         let routes = templates.map(|template| {
             // Once for each route of the process.
             let name: &'static str = template.clone().leak();
@@ -172,6 +176,7 @@ impl Gateway {
         });
         let text = control.docs.then(|| document.to_json().unwrap_or_default());
         let rest = router.merge(system::routes(text, parts.keys, Arc::clone(&registry)));
+        let rest = rest.merge(pages::routes(parts.pages));
         let rest = rest.layer(axum::extract::DefaultBodyLimit::disable());
         let observe = |dialect, router: Router| {
             let router = router.layer(from_fn_with_state(Arc::clone(&shared), admit));

@@ -12,7 +12,9 @@ use api::{ClientAddress, Tenant, TenantId};
 use axum::extract::Request;
 use axum::response::IntoResponse;
 use futures_util::future::BoxFuture;
-use gateway::{Domain, Gateway, LoginField, Parts, Readiness, RouteClass, RouteRule, State};
+use gateway::{
+    Domain, Gateway, LoginField, PageFile, Parts, Readiness, RouteClass, RouteRule, State,
+};
 use platform::config::{Config, SourceFile, Sources};
 use platform::http::{HttpLimits, Listener, Server, serve};
 use platform::telemetry::{AccessSample, HttpMetrics, encode_metrics};
@@ -30,6 +32,21 @@ pub(crate) struct House {
     state: Arc<AtomicU8>,
     registry: Registry,
 }
+
+const PAGES: [PageFile; 2] = [
+    PageFile {
+        path: "/",
+        media_type: "text/html; charset=utf-8",
+        is_immutable: false,
+        bytes: b"<p>hello",
+    },
+    PageFile {
+        path: "/page/main.0123456789.js",
+        media_type: "text/javascript; charset=utf-8",
+        is_immutable: true,
+        bytes: b"'hello';",
+    },
+];
 
 /// The configuration that `text` makes of the defaults.
 pub(crate) fn config(text: &str) -> Config {
@@ -52,6 +69,7 @@ impl House {
             cursor_keys: Arc::new(CursorKeys::new(&[7; 32], &[])),
             catalogue: Arc::new(Catalogue::new(&[]).unwrap()),
             keys: Some(Arc::new(|| json!({"keys": []}))),
+            pages: &PAGES,
             readiness: Readiness::new(move || match asked.load(Ordering::Relaxed) {
                 0 => State::Starting,
                 1 => State::Ready,

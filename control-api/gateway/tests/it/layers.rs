@@ -298,3 +298,25 @@ async fn the_document_and_its_page_are_here_whole() {
     get(hidden.rest, "/docs").await.is_problem(404, "no_such_route");
     get(hidden.rest, "/v1/openapi.json").await.is_problem(404, "no_such_route");
 }
+
+#[tokio::test]
+async fn pages_are_served_as_they_are() {
+    let house = House::new("").await;
+    let page = get(house.rest, "/").await;
+    assert_eq!((page.status, page.text()), (200, "<p>hello"));
+    assert_eq!(page.header("content-type"), "text/html; charset=utf-8");
+    assert_eq!(page.header("cache-control"), "no-store");
+    let script = get(house.rest, "/page/main.0123456789.js").await;
+    assert_eq!(script.header("cache-control"), "public, max-age=31536000, immutable");
+    for answer in [&page, &script] {
+        let policy = answer.header("content-security-policy");
+        assert!(policy.contains("script-src 'self'") && !policy.contains("unsafe"), "{policy}");
+        assert_eq!(answer.header("x-content-type-options"), "nosniff");
+        assert_eq!(answer.header("x-frame-options"), "DENY");
+    }
+    let head = send(house.rest, "HEAD", "/", &[], b"").await;
+    assert_eq!((head.status, head.text(), head.header("content-length")), (200, "", "8"));
+    send(house.rest, "POST", "/", &[], b"").await.is_problem(405, "method_not_allowed");
+    get(house.rest, "/page/none.js").await.is_problem(404, "no_such_route");
+    assert!(house.metrics().contains("route=\"/page/main.0123456789.js\""), "{}", house.metrics());
+}
