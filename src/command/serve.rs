@@ -97,7 +97,8 @@ async fn serve_until_told(
     let (sample_sender, sample) = watch::channel(AccessSample::from(&config.log));
     let keys = Keys::from_config(config, data.path())?;
     let access = Access::new(config, data, &keys, arguments.open)?;
-    let key_room = KeyRoom::new(keys, access.clone(), ownership.clone(), &config.keys.rotate_days);
+    let key_room =
+        KeyRoom::new(keys.clone(), access.clone(), ownership.clone(), &config.keys.rotate_days);
     let is_edge = is_edge_alone(arguments);
     let front = Front::new(config, !is_edge)?;
     let plays_media = plays(arguments, &[Role::Edge, Role::Origin]);
@@ -111,8 +112,10 @@ async fn serve_until_told(
         http_metrics: http_metrics.clone(),
         sample: sample.clone(),
     };
-    let control = plays_control.then(|| Control::new(config, data, surroundings));
-    let mut control = control.transpose()?;
+    let control = match plays_control {
+        true => Some(Control::new(config, data, &keys, surroundings).await?),
+        false => None,
+    };
     let gateway = control.as_ref().map(|control| control.gateway.clone());
     let adopting = Adopting {
         log,
@@ -241,7 +244,7 @@ async fn serve_until_told(
     }
     drop(door);
     upkeep.stop();
-    if let Some(control) = &mut control {
+    if let Some(control) = &control {
         control.stop_jobs();
     }
     key_room.abort();

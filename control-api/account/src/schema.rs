@@ -23,6 +23,7 @@ pub const SCHEMA: Schema = Schema {
         crate::once::STATEMENTS,
         crate::throttle::STATEMENTS,
         crate::session::store::STATEMENTS,
+        crate::device::store::STATEMENTS,
         crate::mfa::store::STATEMENTS,
         crate::profile::store::STATEMENTS,
         crate::watch::store::STATEMENTS,

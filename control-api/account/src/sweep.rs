@@ -4,7 +4,7 @@ use platform::db::DbError;
 use platform::params;
 
 use crate::accounts::Accounts;
-use crate::{once, session, throttle, user};
+use crate::{device, once, session, throttle, user};
 
 /// After this long an account that nobody has confirmed is none.
 const PENDING_MS: i64 = 7 * 24 * 3_600 * 1_000;
@@ -19,6 +19,7 @@ impl Accounts {
         let scope = self.parts.db.system();
         let sweeps = [
             (&once::SWEEP, now_ms),
+            (&device::store::SWEEP, now_ms),
             (&throttle::SWEEP, now_ms),
             (&session::store::SWEEP, now_ms),
             (&user::SWEEP_PENDING, now_ms - PENDING_MS),

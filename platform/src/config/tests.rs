@@ -67,6 +67,7 @@ fn the_default_file_names_every_key() {
     }
     let all = Config::load(&Sources {
         variables: variables(&[
+            ("DATABASE_URL", "sqlite:control.db"),
             ("S3_ACCESS_KEY", "a"),
             ("OPS_KEY", "0123456789abcdef"),
             ("MAIL_PASSWORD", "a"),

@@ -73,18 +73,26 @@ async fn register(
     client: Client,
     Json(body): Json<RegisterBody>,
 ) -> Result<Response> {
-    let mut fields = Fields::default();
-    let country = body.country.map(|text| fields.parse("/country", Country::parse(&text)));
-    let locale = body.locale.map(|text| fields.parse("/locale", Locale::parse(&text)));
-    fields.finish()?;
-    let registration = Registration {
-        email: body.email,
-        password: body.password,
-        country: country.flatten().map(Country::into_string),
-        locale: locale.flatten().map(Locale::into_string),
-    };
+    let registration = read_registration((body.email, body.password), body.country, body.locale)?;
     accounts.register(tenant.id(), &client, &registration).await?;
     Ok(mail_sent())
+}
+
+pub(crate) fn read_registration(
+    (email, password): (String, String),
+    country: Option<String>,
+    locale: Option<String>,
+) -> Result<Registration> {
+    let mut fields = Fields::default();
+    let country = country.map(|text| fields.parse("/country", Country::parse(&text)));
+    let locale = locale.map(|text| fields.parse("/locale", Locale::parse(&text)));
+    fields.finish()?;
+    Ok(Registration {
+        email,
+        password,
+        country: country.flatten().map(Country::into_string),
+        locale: locale.flatten().map(Locale::into_string),
+    })
 }
 
 pub(super) fn mail_sent() -> Response {
@@ -186,7 +194,7 @@ async fn login(
     }))
 }
 
-pub(super) fn read_device(id: Option<String>, name: Option<String>) -> Result<Device> {
+pub(crate) fn read_device(id: Option<String>, name: Option<String>) -> Result<Device> {
     let mut fields = Fields::default();
     let is_id = |id: &String| {
         (1..=DEVICE_ID_BYTES_MAX).contains(&id.len())

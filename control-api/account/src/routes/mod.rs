@@ -1,6 +1,7 @@
 //! REST: from requests to use cases and back. No rule lives here.
 
 mod auth;
+mod device;
 mod me;
 mod mfa;
 mod profiles;
@@ -13,10 +14,13 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::accounts::{Accounts, Client};
 
+pub(crate) use auth::{read_device, read_registration};
+
 /// All routes of the domain.
 pub fn routes(accounts: Accounts) -> OpenApiRouter {
     OpenApiRouter::new()
         .merge(auth::routes())
+        .merge(device::routes())
         .merge(me::routes())
         .merge(mfa::routes())
         .merge(profiles::routes())

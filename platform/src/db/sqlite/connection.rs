@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use rusqlite::types::{ToSqlOutput, Value as Owned, ValueRef};
-use rusqlite::{Connection, OpenFlags, ToSql};
+use rusqlite::{Connection, ErrorCode, OpenFlags, ToSql};
 
 use super::constraints::Constraints;
 use super::errors::{cannot_open, error};
@@ -19,6 +19,7 @@ use crate::db::value::{Row, Value};
 
 /// How long another process may keep the file locked before a call gives up.
 pub(super) const LOCKED_MAX: Duration = Duration::from_secs(5);
+const LOCKED_PAUSE: Duration = Duration::from_millis(5);
 /// Prepared statements that a connection keeps.
 const STATEMENTS_MAX: usize = 512;
 /// Steps of SQLite's machine between two looks at the clock: well below a millisecond.
@@ -52,8 +53,7 @@ pub(in crate::db) fn open(path: &Path, is_reader: bool) -> Result<Opened, DbErro
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags).map_err(fail)?;
     connection.busy_timeout(LOCKED_MAX).map_err(fail)?;
-    let mode: String =
-        connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)).map_err(fail)?;
+    let mode = enter_wal(&connection).map_err(fail)?;
     if mode != "wal" {
         return Err(DbError::open(format!(
             "{} can't be kept in WAL mode; put it on a local disk",
@@ -70,6 +70,23 @@ pub(in crate::db) fn open(path: &Path, is_reader: bool) -> Result<Opened, DbErro
     let handler = move || ringing.rings();
     connection.progress_handler(STEPS_BETWEEN_LOOKS, Some(handler)).map_err(fail)?;
     Ok(Opened { connection, alarm })
+}
+
+/// Puts the file into WAL mode; answers the mode that it is in. SQLite doesn't wait for a lock here,
+/// whatever the busy timeout is, and several may open a new file at once.
+fn enter_wal(connection: &Connection) -> rusqlite::Result<String> {
+    let start = Instant::now();
+    loop {
+        match connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)) {
+            Err(error)
+                if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
+                    && start.elapsed() < LOCKED_MAX =>
+            {
+                std::thread::sleep(LOCKED_PAUSE);
+            }
+            ended => return ended,
+        }
+    }
 }
 
 /// When the statement that runs has to end.
