@@ -9,7 +9,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use rusqlite::backup::{Backup, StepResult};
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::super::error::DbError;
 use super::super::migrate::sqlite_applied;
@@ -101,8 +101,19 @@ pub fn inspect(path: &Path) -> Result<Inspected, DbError> {
     Ok(Inspected { schemas, damages })
 }
 
+/// Where a check itself can't go on for damage, that is one more.
 fn damages(connection: &Connection) -> rusqlite::Result<Vec<String>> {
     let mut damages = Vec::new();
+    match look_for_damages(connection, &mut damages) {
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt) => {
+            damages.push(error.to_string());
+        }
+        outcome => outcome?,
+    }
+    Ok(damages)
+}
+
+fn look_for_damages(connection: &Connection, damages: &mut Vec<String>) -> rusqlite::Result<()> {
     let mut check = connection.prepare(&format!("PRAGMA integrity_check({DAMAGES_MAX})"))?;
     let mut rows = check.query([])?;
     while let Some(row) = rows.next()? {
@@ -119,7 +130,7 @@ fn damages(connection: &Connection) -> rusqlite::Result<Vec<String>> {
         let (table, parent): (String, String) = (row.get(0)?, row.get(2)?);
         damages.push(format!("a row of {table} refers to a row of {parent} that is missing"));
     }
-    Ok(damages)
+    Ok(())
 }
 
 /// Nothing in the file is trusted: it may have come out of an archive.
