@@ -11,7 +11,7 @@ use api::i18n::Catalogue;
 use notification::{Letter, Opener, Sender};
 use platform::DataDir;
 use platform::config::Config;
-use platform::db::Db;
+use platform::db::{Db, TenantId};
 use platform::events::{Relay, RelayOptions, Retention, retain};
 use platform::keyring::{Keys, Purpose};
 use platform::mail::Mailer;
@@ -71,6 +71,24 @@ impl House {
         let webhooks = Webhooks::new(db.clone(), keys.clone(), outbound.clone(), clock::signed_ms);
         let keys = keys.clone();
         Ok(Self { db, keys, outbound, catalogue, accounts, webhooks, sender })
+    }
+
+    /// Lets whoever can read the data directory make the first administrator, while there is none.
+    ///
+    /// # Errors
+    /// When the token can't be written.
+    pub async fn open_setup(&self, config: &Config, data: &DataDir) -> anyhow::Result<()> {
+        let permissions = [account::PERMISSIONS, webhooks::PERMISSIONS].concat();
+        let now_ms = clock::signed_ms();
+        let configured = config.tenant.iter().map(|tenant| tenant.id.as_str());
+        // Of several tenants the first one's administrators run the service.
+        let tenant = TenantId::new(configured.chain(["default"]).next().unwrap_or_default())?;
+        let opened = self.accounts.open_setup(&tenant, data.path(), &permissions, now_ms).await?;
+        if let Some(path) = opened {
+            let path = path.display();
+            tracing::info!(%path, "no administrator yet: the token in this file makes the first one");
+        }
+        Ok(())
     }
 
     pub fn register_metrics(&self, registry: &mut Registry) {

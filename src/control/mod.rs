@@ -48,14 +48,16 @@ pub struct Control {
 
 /// Every domain. `[control] domains` selects among them.
 fn domains(house: &House, stop: &watch::Receiver<bool>) -> Vec<Domain> {
-    let rules = account::LOGIN_ROUTES
-        .iter()
-        .map(|&(route, field)| RouteRule { route, class: RouteClass::Login(LoginField(field)) });
+    let rule = |route, field| RouteRule { route, class: RouteClass::Login(LoginField(field)) };
+    let routes = account::LOGIN_ROUTES.iter().map(|&(route, field)| rule(route, field));
+    let methods = account::rpc::LOGIN_METHODS.iter().map(|&method| rule(method, "email"));
+    let (services, descriptor) = account::rpc(house.accounts.clone());
     let sender = house.sender.clone();
     let (mail, hooks) = (stop.clone(), stop.clone());
     vec![
         Domain::new("account", account::routes(house.accounts.clone()))
-            .with_rules(rules)
+            .with_rules(routes.chain(methods))
+            .with_rpc(services, [descriptor])
             .with_codes(account::CODES, &[])
             .with_job(house.clone().sweep()),
         Domain::new("notification", OpenApiRouter::new())
@@ -76,6 +78,7 @@ impl Control {
     ) -> anyhow::Result<Self> {
         let readiness = surroundings.readiness;
         let house = House::open(config, data, keys).await?;
+        house.open_setup(config, data).await?;
         let (stop, stopped) = watch::channel(false);
         let (gateway, jobs) = Gateway::new(Parts {
             config,
