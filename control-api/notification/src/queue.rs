@@ -50,7 +50,8 @@ pub const SCHEMA: Schema = Schema {
                 template TEXT NOT NULL,
                 locale TEXT,
                 sealed TEXT NOT NULL,
-                state TEXT NOT NULL CHECK (state IN ('due', 'dead')),
+                state TEXT NOT NULL
+                    CONSTRAINT notification_mail_state_check CHECK (state IN ('due', 'dead')),
                 attempts BIGINT NOT NULL,
                 created_ms BIGINT NOT NULL,
                 due_ms BIGINT NOT NULL,
