@@ -36,6 +36,13 @@ pub fn run(arguments: &Backup) -> anyhow::Result<ExitCode> {
     let packed = pack(&staging, staged, &goal, sink.clone());
     drop(staging);
     let manifest = packed?;
+    if config.database.url.is_some() {
+        // Also beside JSON: whoever restores this later misses every account.
+        eprintln!(
+            "warning: the database of `database.url` is NOT in it; save it by its own means \
+             (pg_dump, or a copy of the SQLite file while no server runs)"
+        );
+    }
     sink(Event::Done { result: report(&manifest, &goal) });
     if !arguments.json {
         print(&manifest, &goal);
